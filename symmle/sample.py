@@ -92,7 +92,7 @@ class LinearStatistic(Statistic):
     def __new__(cls, summand: Any, columns: Any) -> Expr:  # type: ignore[misc]
         bound = _as_columns(columns)
         summand = sympify(summand)
-        if not summand.has(*bound.args):
+        if not summand.free_symbols & set(bound.args):
             return cls._of_constant(summand, bound)
         if isinstance(summand, Add):
             constant, rest = summand.as_independent(*bound.args, as_Add=True)

@@ -1,0 +1,131 @@
+"""The value of an expression in sample operators, in mpmath, on given rows: for checks, not for speed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mpmath
+from sympy import Basic, Dummy, Expr, Symbol, lambdify
+
+from symmle.sample import (
+    Count,
+    Maximum,
+    Mean,
+    Median,
+    Minimum,
+    Quantile,
+    SampleOperator,
+    Total,
+    statistics_of,
+)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one sample: columns by symbol, and a weight for each row."""
+
+    columns: Mapping[Symbol, Sequence[Any]]
+    weights: Sequence[Any]
+
+
+
+
+def _lambert(z: Any, k: Any = 0) -> Any:
+    return mpmath.lambertw(z, int(k))
+
+
+_MODULES: list[Any] = [{"LambertW": _lambert, "loggamma": mpmath.loggamma}, "mpmath"]
+
+
+def compile_expression(expression: Expr) -> Callable[[Mapping[Symbol, Any], Sequence[Rows]], Any]:
+    """A function (values, samples) -> mpf of an expression; nested operators are constants inside."""
+    operators = statistics_of(expression)
+    stand_ins = [Dummy() for _ in operators]
+    plain = expression.xreplace(dict(zip(operators, stand_ins, strict=True)))
+    symbols = sorted((s for s in plain.free_symbols if s not in set(stand_ins)), key=str)
+    renamed = [Dummy() for _ in symbols]
+    body = lambdify(
+        [*renamed, *stand_ins], plain.xreplace(dict(zip(symbols, renamed, strict=True))), modules=_MODULES
+    )
+    parts = [_compile_operator(operator) for operator in operators]
+
+    def value(values: Mapping[Symbol, Any], samples: Sequence[Rows]) -> Any:
+        return body(*(values[s] for s in symbols), *(part(values, samples) for part in parts))
+
+    return value
+
+
+def _rows_of(operator: SampleOperator, samples: Sequence[Rows]) -> Rows:
+    for rows in samples:
+        if operator.columns[0] in rows.columns:
+            return rows
+    raise KeyError(operator.columns[0])
+
+
+def _compile_operator(operator: SampleOperator) -> Callable[[Mapping[Symbol, Any], Sequence[Rows]], Any]:
+    if isinstance(operator, Count):
+        return lambda values, samples: mpmath.fsum(_rows_of(operator, samples).weights)
+    summand: Expr = operator.summand  # type: ignore[attr-defined]
+    inner = statistics_of(summand)
+    stand_ins = [Dummy() for _ in inner]
+    plain = summand.xreplace(dict(zip(inner, stand_ins, strict=True)))
+    columns = operator.columns
+    symbols = sorted((s for s in plain.free_symbols - set(columns) if s not in set(stand_ins)), key=str)
+    names = [Dummy() for _ in (*columns, *symbols)]
+    body = lambdify(
+        [*names, *stand_ins],
+        plain.xreplace(dict(zip((*columns, *symbols), names, strict=True))),
+        modules=_MODULES,
+    )
+    parts = [_compile_operator(o) for o in inner]
+
+    def value(values: Mapping[Symbol, Any], samples: Sequence[Rows]) -> Any:
+        rows = _rows_of(operator, samples)
+        extra = [values[s] for s in symbols] + [part(values, samples) for part in parts]
+        each = [
+            body(*row, *extra) for row in zip(*(rows.columns[c] for c in columns), strict=True)
+        ]
+        return _reduce(operator, each, rows.weights, values)
+
+    return value
+
+
+def _reduce(operator: SampleOperator, each: list[Any], weights: Sequence[Any], values: Any) -> Any:
+    if isinstance(operator, Total | Mean):
+        total = mpmath.fsum(w * e for w, e in zip(weights, each, strict=True) if w)
+        return total if isinstance(operator, Total) else total / mpmath.fsum(weights)
+    kept = sorted((e, w) for e, w in zip(each, weights, strict=True) if w)
+    if isinstance(operator, Minimum):
+        return kept[0][0]
+    if isinstance(operator, Maximum):
+        return kept[-1][0]
+    p = mpmath.mpf(1) / 2
+    if isinstance(operator, Quantile):
+        p = mpmath.mpf(str(operator.probability.xreplace(values).evalf(mpmath.mp.dps)))
+    elif not isinstance(operator, Median):
+        raise TypeError(f"no value is defined for {type(operator).__name__}")
+    goal, so_far = p * mpmath.fsum(w for _, w in kept), mpmath.mpf(0)
+    for e, w in kept:
+        so_far += w
+        if so_far >= goal:
+            return e
+    return kept[-1][0]
+
+
+def evaluate(
+    expression: Basic, values: Mapping[Symbol, Any], samples: Iterable[Rows], digits: int = 30
+) -> Any:
+    """The value with about `digits` digits; complex where it is."""
+    with mpmath.workdps(digits + 10):
+        return compile_expression(expression)(values, list(samples))  # type: ignore[arg-type]
+
+
+def is_close(a: Any, b: Any, digits: int) -> bool:
+    """Whether a and b agree to `digits` digits of the larger, absolute below 1."""
+    scale = max(abs(a), abs(b), mpmath.mpf(1))
+    return bool(abs(a - b) <= scale * mpmath.mpf(10) ** (-digits))
+
+
+__all__ = ["Rows", "compile_expression", "evaluate", "is_close"]

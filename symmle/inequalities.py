@@ -1,0 +1,314 @@
+"""What every sample obeys: ranges of means, Jensen gaps, Cauchy-Schwarz, as encodings by free symbols.
+
+A mean is opaque to the solver. Two encodings serve it. The first, `central`, writes second and higher
+moments by central ones, Mean(t**2) = C + Mean(t)**2: the solver's answers come out in central moments.
+The second, for signs only, writes every opaque symbol in free positive symbols, so that an inequality
+becomes a sign of coefficients: Mean(t) = lo + u, a covariance matrix = L L', Mean(h(t)) = h(Mean(t)) + g
+for convex h. A free symbol that may vanish on a degenerate sample carries the condition that excludes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sympy import Dummy, Expr, Gt, Lt, Pow, S, Symbol, Tuple, binomial, exp, expand, log, oo
+
+from symmle.algebra import Bounds, Facts
+from symmle.record import Condition
+from symmle.sample import Count, Maximum, Mean, Minimum
+
+
+def not_all_equal(expression: Expr, columns: Tuple) -> Condition:
+    return Condition(
+        Lt(Minimum(expression, columns), Maximum(expression, columns)), "not all equal", (expression,)
+    )
+
+
+class SampleFacts:
+    """Opaque symbols for the means and counts that stand in some expressions, and their facts.
+
+    Parameters
+    ----------
+    means : the Mean and Count operators that occur.
+    data : ranges of the data columns and constants.
+    given : conditioned columns; they come first in covariance matrices.
+    """
+
+    def __init__(self, means: Sequence[Expr], data: Facts, given: Sequence[Symbol] = ()):
+        self.data = data
+        self.given = set(given)
+        self.opaque: dict[Expr, Expr] = {}  # operator -> symbol or central expression
+        self.meaning: dict[Symbol, Expr] = {}  # opaque symbol -> expression in operators
+        self.bounds: dict[Symbol, Bounds] = {}
+        self.encoding: dict[Expr, Expr] = {}  # opaque symbol -> expression in free symbols
+        self.conditions: dict[Symbol, Condition] = {}  # free or opaque symbol -> what excludes 0
+        samples: dict[Tuple, list[Mean]] = {}
+        for operator in means:
+            if isinstance(operator, Count):
+                self._new(operator, "n", positive=True, integer=True)
+            elif isinstance(operator, Mean):
+                samples.setdefault(operator.args[-1], []).append(operator)
+            else:
+                self._new(operator, "q", real=True)
+        for columns, found in samples.items():
+            self._sample(columns, found)
+
+    def _new(self, operator: Expr, name: str, **assumptions: bool) -> Symbol:
+        symbol = Dummy(name, **assumptions)
+        self.opaque[operator] = symbol
+        self.meaning[symbol] = operator
+        return symbol
+
+    # --- use ------------------------------------------------------------------------------------
+    def hide(self, expression: Expr) -> Expr:
+        """Operators replaced by opaque symbols (and central moments)."""
+        return expression.xreplace(self.opaque)
+
+    def show(self, expression: Expr) -> Expr:
+        """Opaque symbols replaced by the operators that they stand for."""
+        for _ in range(5):
+            shown = expression.xreplace(self.meaning)
+            if shown == expression:
+                break
+            expression = shown
+        return expression
+
+    def conditions_of(self, expression: Expr) -> tuple[Condition, ...]:
+        """The conditions under which the free symbols of an opaque expression are strict."""
+        seen: set[Symbol] = set()
+        todo = set(expression.free_symbols)
+        while todo:
+            symbol = todo.pop()
+            if symbol in seen:
+                continue
+            seen.add(symbol)
+            if symbol in self.encoding:
+                todo |= self.encoding[symbol].free_symbols
+        found: list[Condition] = []
+        for symbol, condition in self.conditions.items():
+            if symbol in seen and condition not in found:
+                found.append(condition)
+        return tuple(found)
+
+    # --- one sample -----------------------------------------------------------------------------
+    def _sample(self, columns: Tuple, means: list[Mean]) -> None:
+        summands = {m.summand: m for m in means}
+        done: set[Expr] = set()
+        self._moments(columns, summands, done)
+        self._gaps(columns, summands, done)
+        for t, operator in summands.items():
+            if t not in done:
+                self._by_range(t, operator, columns)
+
+    def _by_range(self, t: Expr, operator: Expr, columns: Tuple) -> Symbol:
+        r = self.data.range_of(t)
+        if r is None or (r.lo == -oo and r.hi == oo):
+            return self._new(operator, "W", real=True)
+        if r.lo >= 0:
+            symbol = self._new(operator, "W", positive=True)
+        elif r.hi <= 0:
+            symbol = self._new(operator, "W", negative=True)
+        else:
+            symbol = self._new(operator, "W", real=True)
+        self.bounds[symbol] = Bounds(r.lo, r.hi, True, True)
+        u = Dummy("u", positive=True)
+        if r.lo != -oo and r.hi != oo:
+            self.encoding[symbol] = (r.lo + r.hi * u) / (1 + u)
+        elif r.lo != -oo:
+            self.encoding[symbol] = r.lo + u
+        else:
+            self.encoding[symbol] = r.hi - u
+        attained_lo, attained_hi = r.lo != -oo and not r.lo_open, r.hi != oo and not r.hi_open
+        if attained_lo or attained_hi:
+            self.conditions[u] = self._edge_condition(t, operator, columns, r, attained_lo, attained_hi)
+        return symbol
+
+    def _edge_condition(
+        self, t: Expr, operator: Expr, columns: Tuple, r: Bounds, at_lo: bool, at_hi: bool
+    ) -> Condition:
+        if at_lo and at_hi:
+            return Condition(
+                Gt((operator - r.lo) * (r.hi - operator), 0), "both edges excluded", (t, r.lo, r.hi)
+            )
+        if at_lo:
+            return Condition(Gt(Maximum(t, columns), r.lo), "not all at the edge", (t, r.lo))
+        return Condition(Lt(Minimum(t, columns), r.hi), "not all at the edge", (t, r.hi))
+
+    # --- second and higher moments ---------------------------------------------------------------
+    def _moments(self, columns: Tuple, summands: Mapping[Expr, Mean], done: set[Expr]) -> None:
+        atoms = [t for t in summands if _root_of_square(t) is None or t * t in summands]
+        for t in summands:
+            root = _root_of_square(t)
+            if root is not None and root not in atoms:
+                atoms.append(root)
+        atoms = [a for a in atoms if a * a in summands]
+        atoms.sort(key=lambda a: (bool(a.free_symbols - self.given), str(a)))
+        groups = _connected(atoms, summands)
+        for group in groups:
+            centred = [a for a in group if a in summands]
+            if centred == group:
+                self._central_group(columns, summands, group, done)
+            elif not centred:
+                self._raw_group(columns, summands, group, done)
+
+    def _central_group(
+        self, columns: Tuple, summands: Mapping[Expr, Mean], group: list[Expr], done: set[Expr]
+    ) -> None:
+        mean = {a: self._by_range(a, summands[a], columns) for a in group}
+        done.update(group)
+        matrix: dict[tuple[int, int], Symbol] = {}
+        for i, a in enumerate(group):
+            for j, b in enumerate(group[: i + 1]):
+                if a * b not in summands or a * b in done:
+                    continue
+                centred = (a - summands[a]) * (b - summands[b]) if i != j else (a - summands[a]) ** 2
+                c = Dummy("C", positive=True) if i == j else Dummy("C", real=True)
+                self.meaning[c] = Mean(centred, columns)
+                self.opaque[summands[a * b]] = c + mean[a] * mean[b]
+                matrix[i, j] = c
+                done.add(a * b)
+        self._cholesky(matrix, group, columns)
+        if len(group) == 1:
+            self._higher(columns, summands, group[0], mean[group[0]], matrix[0, 0], done)
+
+    def _raw_group(
+        self, columns: Tuple, summands: Mapping[Expr, Mean], group: list[Expr], done: set[Expr]
+    ) -> None:
+        matrix: dict[tuple[int, int], Symbol] = {}
+        for i, a in enumerate(group):
+            for j, b in enumerate(group[: i + 1]):
+                if a * b in summands:
+                    assumptions = {"positive": True} if i == j else {"real": True}
+                    matrix[i, j] = self._new(summands[a * b], "W", **assumptions)
+                    done.add(a * b)
+        if len(group) > 1:
+            self._cholesky(matrix, group, columns, raw=True)
+        else:
+            a = group[0]
+            r = self.data.range_of(a * a)
+            if r is None or not (r.lo == 0 and r.lo_open):
+                self.conditions[matrix[0, 0]] = Condition(
+                    Gt(Maximum(a * a, columns), 0), "not all at the edge", (a, S.Zero)
+                )
+
+    def _cholesky(
+        self, matrix: Mapping[tuple[int, int], Symbol], group: list[Expr], columns: Tuple, raw: bool = False
+    ) -> None:
+        n = len(group)
+        factor: dict[tuple[int, int], Expr] = {}
+        for i in range(n):
+            for j in range(i + 1):
+                factor[i, j] = (
+                    Dummy("d", positive=True) if i == j else (Dummy("b", real=True) if (i, j) in matrix else S.Zero)
+                )
+        for (i, j), symbol in matrix.items():
+            self.encoding[symbol] = expand(sum(factor[i, k] * factor[j, k] for k in range(j + 1)))
+        for i in range(n):
+            d = factor[i, i]
+            earlier = [k for k in range(i) if factor[i, k] != 0]
+            if raw and not earlier:
+                self.conditions[d] = Condition(
+                    Gt(Maximum(group[i] ** 2, columns), 0), "not all at the edge", (group[i], S.Zero)
+                )
+            elif not earlier:
+                self.conditions[d] = not_all_equal(group[i], columns)
+            else:
+                minor = _determinant({key: self.show(s) for key, s in matrix.items()}, earlier + [i])
+                self.conditions[d] = Condition(
+                    Gt(minor, 0), "proportional" if raw else "not on a line", tuple(group[k] for k in (*earlier, i))
+                )
+
+    def _higher(
+        self, columns: Tuple, summands: Mapping[Expr, Mean], t: Expr, mean: Symbol, c2: Symbol, done: set[Expr]
+    ) -> None:
+        """Mean(t**3), Mean(t**4) by central moments; C4 >= C2**2."""
+        central: dict[int, Expr] = {0: S.One, 1: S.Zero, 2: c2}
+        for k in (3, 4):
+            if t**k not in summands or any(j not in central for j in range(k)):
+                continue
+            c = Dummy("C", positive=True) if k == 4 else Dummy("C", real=True)
+            self.meaning[c] = Mean((t - summands[t]) ** k, columns)
+            if k == 4:
+                g = Dummy("g", positive=True)
+                self.encoding[c] = c2**2 + g
+                self.conditions[g] = not_all_equal(t, columns)
+            central[k] = c
+            self.opaque[summands[t**k]] = sum(binomial(k, j) * central[j] * mean ** (k - j) for j in range(k + 1))
+            done.add(t**k)
+
+    # --- Jensen ---------------------------------------------------------------------------------
+    def _gaps(self, columns: Tuple, summands: Mapping[Expr, Mean], done: set[Expr]) -> None:
+        """Mean(h(t)) = h(Mean(t)) + g with g > 0 for strictly convex h, for one base t a column."""
+        for base in sorted(summands, key=lambda t: (t.count_ops(), str(t))):
+            free = [s for s in base.free_symbols if s in columns.args]
+            if base in done or len(free) != 1:
+                continue
+            inverse = _inverse(base, free[0])
+            r = self.data.range_of(base)
+            if inverse is None or r is None:
+                continue
+            s = Dummy("s", positive=True) if r.lo >= 0 else Dummy("s", real=True)
+            facts = self.data.with_bounds({s: r})
+            partners = [
+                t for t in summands if t != base and t not in done and t.free_symbols & set(columns.args) == set(free)
+            ]
+            signs: dict[Expr, tuple[Expr, int]] = {}
+            for t in partners:
+                h = t.xreplace({free[0]: inverse(s)})
+                h = expand(h) if not h.has(log) else h.replace(lambda e: isinstance(e, log) and isinstance(e.args[0], exp), lambda e: e.args[0].args[0])
+                second = h.diff(s, 2)
+                sign = facts.decide_sign(second) if second.free_symbols - set(facts.bounds) <= {s} else None
+                if sign in (1, -1):
+                    signs[t] = (h.xreplace({s: S.One * s}), sign)
+            if not signs:
+                continue
+            w = self._by_range(base, summands[base], columns)
+            done.add(base)
+            for t, (h, sign) in signs.items():
+                symbol = self._by_range(t, summands[t], columns)
+                g = Dummy("g", positive=True)
+                self.encoding[symbol] = h.xreplace({s: w}) + sign * g
+                self.conditions[g] = not_all_equal(free[0], columns)
+                done.add(t)
+
+
+def _root_of_square(t: Expr) -> Expr | None:
+    if isinstance(t, Pow) and t.exp.is_Integer and t.exp.is_even:
+        return t.base ** (t.exp / 2)
+    return None
+
+
+def _connected(atoms: list[Expr], summands: Mapping[Expr, Mean]) -> list[list[Expr]]:
+    groups: list[list[Expr]] = []
+    for a in atoms:
+        if any(a == b * b for b in atoms):
+            continue  # t**2 beside t**4: higher moments of t
+        joined = [g for g in groups if any(a * b in summands for b in g)]
+        groups = [g for g in groups if g not in joined] + [[b for g in joined for b in g] + [a]]
+    return groups
+
+
+def _determinant(matrix: Mapping[tuple[int, int], Expr], rows: list[int]) -> Expr:
+    from sympy import Matrix
+
+    def entry(i: int, j: int) -> Expr:
+        return matrix.get((max(i, j), min(i, j)), S.Zero)
+
+    return Matrix(len(rows), len(rows), lambda i, j: entry(rows[i], rows[j])).det()
+
+
+def _inverse(t: Expr, x: Symbol):  # type: ignore[no-untyped-def]
+    """The inverse of t(x) for the monotone t that statistics are made of, else None."""
+    if t == x:
+        return lambda s: s
+    if t == log(x):
+        return exp
+    if t == log(1 - x):
+        return lambda s: 1 - exp(s)
+    if isinstance(t, Pow) and t.base == x and not t.exp.has(x) and (x.is_positive or t.exp.is_odd):
+        return lambda s: s ** (1 / t.exp)
+    if t == exp(x):
+        return log
+    if t == exp(-x):
+        return lambda s: -log(s)
+    return None

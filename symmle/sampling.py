@@ -1,0 +1,158 @@
+"""Random admissible points: parameter values in the parameter space and samples in the support.
+
+They are for checks of identities and signs, the same every time for the same seed. Values are exact
+rationals of few digits, so that no check hides behind rounding.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import mpmath
+from sympy import Expr, FiniteSet, Set, Symbol, lambdify, oo
+
+from symmle.algebra import Bounds, Rows, bounds_of_set
+from symmle.declare.declaration import Declaration
+
+Values = dict[Symbol, Any]
+
+
+class RandomPoints:
+    """A stream of admissible parameter values and samples of a declaration."""
+
+    def __init__(self, declaration: Declaration, seed: int = 1):
+        self.declaration = declaration
+        self.random = random.Random(seed)
+
+    def constants(self) -> dict[Symbol, Expr]:
+        """Values of the constants; those without one get a random number of their assumptions."""
+        found: dict[Symbol, Expr] = {}
+        for symbol, value in self.declaration.constants.items():
+            found[symbol] = value if value is not None else self._rational(_bounds_of(symbol))
+        return found
+
+    def parameters(self, constants: Mapping[Symbol, Expr]) -> dict[Symbol, Expr] | None:
+        """Values of the parameters that satisfy the domains, `where` and linear constraints."""
+        d = self.declaration
+        for _ in range(200):
+            values: dict[Symbol, Expr] = dict(constants)
+            for p, domain in d.parameters.items():
+                drawn = self._member(domain, values)
+                if drawn is None:
+                    break
+                values[p] = drawn
+            else:
+                if self._constrain(values) and all(bool(w.xreplace(values) > 0) for w in d.where):
+                    return values
+        return None
+
+    def _constrain(self, values: dict[Symbol, Expr]) -> bool:
+        for constraint in self.declaration.constraints:
+            names = [p for p in self.declaration.parameters if constraint.has(p)]
+            last = names[-1]
+            coefficient = constraint.coeff(last)
+            if coefficient == 0 or coefficient.free_symbols:
+                return False
+            share = Fraction(1, len(names))
+            for p in names[:-1]:
+                values[p] = values[p] * share
+            values[last] = -(constraint - coefficient * last).xreplace(values) / coefficient
+            domain = self.declaration.parameters[last]
+            if domain.contains(values[last]) != True:  # noqa: E712 - a SymPy truth value
+                return False
+        return True
+
+    def samples(self, values: Mapping[Symbol, Expr], rows: int = 6) -> list[Rows] | None:
+        """One Rows for each sample; None where the support is empty at these parameters."""
+        found = []
+        for part in self.declaration.samples:
+            columns: dict[Symbol, list[Any]] = {c: [] for c in part.all_columns}
+            for k in range(rows):
+                row: dict[Symbol, Expr] = {}
+                for z in part.given:
+                    source = self.declaration.lags.get(z)
+                    domain = (
+                        part.support[source]
+                        if source is not None
+                        else self.declaration.given_domains.get(z)
+                    )
+                    drawn = self._rational(None) if domain is None else self._member(domain, {**values, **row}, k)
+                    if drawn is None:
+                        return None
+                    row[z] = drawn
+                for x in part.columns:
+                    drawn = self._member(part.support[x], {**values, **row}, k)
+                    if drawn is None:
+                        return None
+                    row[x] = drawn
+                for c, value in row.items():
+                    columns[c].append(_number(value))
+            weights = [mpmath.mpf(1)] * rows
+            found.append(Rows(columns, weights))
+        return found
+
+    def _member(self, domain: Set, values: Mapping[Symbol, Expr], k: int | None = None) -> Expr | None:
+        if isinstance(domain, FiniteSet):
+            members = sorted((m.xreplace(dict(values)) for m in domain.args), key=lambda m: m.sort_key())
+            if k is not None and k < len(members):
+                return members[k]
+            return self.random.choice(members)
+        b = bounds_of_set(domain, values)
+        if b is None or bool(b.lo > b.hi):
+            return None
+        if domain.is_iterable or getattr(domain, "is_Integer", False) or _is_integer(domain):
+            lo = -5 if b.lo == -oo else int(b.lo)
+            hi = lo + 11 if b.hi == oo else int(b.hi)
+            from sympy import Integer
+
+            return Integer(self.random.randint(lo, min(hi, lo + 11)))
+        return self._rational(b)
+
+    def _rational(self, b: Bounds | None) -> Expr:
+        from sympy import Rational, nsimplify
+
+        def short(value: float) -> Expr:
+            return Rational(round(value * 2**14), 2**14)
+
+        if b is None or (b.lo == -oo and b.hi == oo):
+            return short(self.random.gauss(0.35, 1.3))
+        if b.lo != -oo and b.hi != oo:
+            u = Rational(self.random.randint(40, 470), 512)
+            width = b.hi - b.lo
+            if not width.is_Rational or not b.lo.is_Rational:
+                lo, hi = (nsimplify(round(float(v), 6), rational=True) for v in (b.lo, b.hi))
+                return lo + (hi - lo) * u
+            return b.lo + width * u
+        step = short(math.exp(self.random.gauss(0.1, 0.7)))
+        return b.lo + step if b.lo != -oo else b.hi - step
+
+
+def _is_integer(domain: Set) -> bool:
+    from sympy import Range, S
+
+    return isinstance(domain, Range) or domain in (S.Naturals, S.Naturals0, S.Integers)
+
+
+def _bounds_of(symbol: Symbol) -> Bounds | None:
+    from sympy import S
+
+    if symbol.is_positive:
+        return Bounds(S.Zero, oo, True, True)
+    if symbol.is_negative:
+        return Bounds(-oo, S.Zero, True, True)
+    return None
+
+
+def _number(value: Expr) -> Any:
+    if value.is_Rational:
+        return mpmath.mpf(int(value.p)) / int(value.q)
+    return lambdify([], value, modules="mpmath")()
+
+
+def as_numbers(values: Mapping[Symbol, Expr]) -> Values:
+    """mpmath numbers of exact values, at the working precision."""
+    return {s: _number(v) for s, v in values.items()}

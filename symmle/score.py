@@ -1,0 +1,53 @@
+"""The score equations and the Hessian, in sample operators, each mean split into its statistics."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from sympy import Add, Expr, Matrix, Mul, S, Symbol, Tuple
+
+from symmle.likelihood import Likelihood
+from symmle.logarithm import separate
+from symmle.sample import Mean, SampleOperator
+
+
+def split_means(expression: Expr) -> Expr:
+    """Every Mean(h) as sum coefficient * Mean(g), parameters outside where they separate."""
+
+    def split(operator: Expr) -> Expr:
+        columns: Tuple = operator.args[-1]
+        if operator.summand.has(SampleOperator):
+            return operator
+        return Add(*(c * Mean(g, columns) for c, g in separate(operator.summand, tuple(columns))))
+
+    return expression.replace(lambda e: isinstance(e, Mean), split)
+
+
+class ScoreSystem:
+    """d l / d theta for the free parameters of a likelihood, and the second derivatives."""
+
+    def __init__(self, likelihood: Likelihood, parameters: tuple[Symbol, ...] | None = None):
+        self.likelihood = likelihood
+        self.parameters = tuple(likelihood.parameters) if parameters is None else parameters
+
+    @cached_property
+    def equations(self) -> dict[Symbol, Expr]:
+        l = self.likelihood.log_likelihood
+        return {p: _collected(split_means(l.diff(p))) for p in self.parameters}
+
+    @cached_property
+    def hessian(self) -> Matrix:
+        rows = [[split_means(self.equations[p].diff(q)) for q in self.parameters] for p in self.parameters]
+        return Matrix(rows)
+
+
+def _collected(expression: Expr) -> Expr:
+    """A sum of coefficient * operators, each operator once."""
+    found: dict[Expr, Expr] = {}
+    for term in Add.make_args(expression.expand(deep=False, power_base=False, log=False)):
+        operators, coefficient = [], []
+        for factor in Mul.make_args(term):
+            (operators if isinstance(factor, SampleOperator) else coefficient).append(factor)
+        key = Mul(*operators)
+        found[key] = found.get(key, S.Zero) + Mul(*coefficient)
+    return Add(*(k * c for k, c in found.items()))

@@ -1,0 +1,61 @@
+"""Full exponential families: the likelihood equations read 'expected statistic = observed statistic'."""
+
+from __future__ import annotations
+
+from sympy import Eq, Tuple
+
+from symmle.algebra import GaveUp
+from symmle.family import find_family
+from symmle.record import Relation, Step
+from symmle.sample import Count
+from symmle.strategies.answer import candidates_of
+from symmle.strategies.problem import Problem, Skipped, Solved
+from symmle.strategies.systems import solve_system
+
+
+class Moments:
+    """E[T](theta) = T, solved for theta: E[T] = -(Da)^-T grad C needs no integration."""
+
+    name = "moments"
+
+    def attempt(self, problem: Problem) -> Solved | Skipped:
+        family = find_family(problem.likelihood, problem.parameters)
+        if isinstance(family, str):
+            return Skipped(f"no exponential family: {family}")
+        if not family.is_full:
+            return Skipped(f"{family.size} statistics for {len(problem.parameters)} parameters")
+        expected = family.expected_statistics()
+        if isinstance(expected, GaveUp):
+            return Skipped(f"expected statistics: {expected.reason}")
+        observed = list(family.statistics)
+        if problem.likelihood.is_single:
+            n = Count(problem.likelihood.forms[0].columns)
+            expected, observed = [e / n for e in expected], [t / n for t in observed]
+        equations = [e - t for e, t in zip(expected, observed, strict=True)]
+        known, facts, hidden = problem.hidden(equations, set(problem.parameters))
+        solutions = solve_system(dict(zip(problem.parameters, hidden, strict=True)), problem.parameters, facts)
+        if isinstance(solutions, GaveUp):
+            return Skipped(f"expected = observed statistics: {solutions.reason}")
+        kept, rejected = candidates_of(problem, solutions, known, facts)
+        if not kept:
+            return Skipped("no root lies in the domain")
+        scores = tuple(problem.equations.values())
+        moment = Step(
+            "moment equations",
+            scores,
+            tuple(Eq(e, t, evaluate=False) for e, t in zip(expected, observed, strict=True)),
+            Relation.EQUIVALENT,
+            problem.parameters,
+        )
+        solve = Step(
+            "solve",
+            tuple(equations),
+            tuple(Tuple(*(c.closed[p] for p in problem.parameters)) for c in kept),
+            Relation.ROOTS,
+            problem.parameters,
+            details=(
+                ("method", ", ".join(dict.fromkeys(m for s in solutions for m in s.methods))),
+                ("rejected", tuple((Tuple(*(v for _, v in r.values)), r.reason) for r in rejected)),
+            ),
+        )
+        return Solved("moments", problem.parameters, tuple(kept), (moment, solve), tuple(rejected))
