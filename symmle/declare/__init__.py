@@ -1,0 +1,1 @@
+"""What a user says, as a plain Declaration: text, tables, random variables and SymPy objects."""
