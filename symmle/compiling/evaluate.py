@@ -1,0 +1,273 @@
+"""Expressions in sample operators, constants and parameters, evaluated on a table to 12 digits.
+
+The value is accepted once the errors of the means, carried through the formula, stay below the
+tolerance; else the means are taken again with more care. No family is known here: the formula and
+the numbers decide.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sympy import Expr, Symbol
+
+from symmle.compiling.data import Sample, Table
+from symmle.compiling.kernels import CONTEXT, LOCK, row_kernel
+from symmle.compiling.program import Ordered, Program
+from symmle.compiling.rows import Care, Moments, Pass, Rows
+
+TOLERANCE = 1e-13
+LARGE, SMALL = 1e60, 1e-60  # beyond these a fourth power leaves the doubles
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number at 240 bits and how far it may be off (inf where that could not be told)."""
+
+    number: Any
+    error: Any
+    exact_zero: bool = False
+
+    @property
+    def finite(self) -> bool:
+        return bool(CONTEXT.isfinite(self.number))
+
+    @property
+    def relative_error(self) -> float:
+        if self.number == 0:
+            return 0.0 if self.error == 0 else math.inf
+        return _as_double(self.error / abs(self.number))
+
+    def __float__(self) -> float:
+        return float(self.number)
+
+
+NOT_A_NUMBER = Value(CONTEXT.nan, CONTEXT.inf)
+
+
+class CompiledExpressions:
+    """Several expressions over the same samples, compiled once and evaluated on any table.
+
+    Parameters
+    ----------
+    expressions
+        In sample operators, parameters and constants; nested means are allowed.
+    samples
+        The columns of each sample, in the order that the operators bind them.
+    """
+
+    def __init__(self, expressions: Sequence[Expr], samples: Sequence[tuple[Symbol, ...]]):
+        self.expressions = list(expressions)
+        self.samples = [tuple(columns) for columns in samples]
+        self._programs: dict[frozenset[Symbol], tuple[Program, list[list[Pass]]]] = {}
+
+    def __reduce__(self) -> Any:
+        return (CompiledExpressions, (self.expressions, self.samples))
+
+    @property
+    def parameters(self) -> tuple[Symbol, ...]:
+        """The symbols that need values."""
+        return self._program(frozenset())[0].parameters
+
+    def __call__(self, table: Table, values: Mapping[Symbol, Any] | None = None) -> list[float]:
+        """The values as doubles (nan where there is none, inf where one overflows)."""
+        return [_as_double(v.number) for v in self.precise(table, values or {})]
+
+    def precise(
+        self, table: Table, values: Mapping[Symbol, Any], tolerance: float = TOLERANCE
+    ) -> list[Value]:
+        """The values at 240 bits with their errors, by as much care as the tolerance asks for."""
+        with LOCK, np.errstate(all="ignore"):
+            best = [NOT_A_NUMBER] * len(self.expressions)
+            for care in Care:
+                try:
+                    found = self._evaluated(table, values, care, True)
+                except ArithmeticError:
+                    continue
+                best = [_better(a, b) for a, b in zip(best, found, strict=True)]
+                if all(v.finite and v.relative_error <= tolerance for v in best):
+                    break
+            return best
+
+    def quick(self, table: Table, values: Mapping[Symbol, Any]) -> list[Any]:
+        """The values by plain doubles in the rows, without errors: for scans and iterations."""
+        with LOCK, np.errstate(all="ignore"):
+            try:
+                return [v.number for v in self._evaluated(table, values, Care.DIRECT, False)]
+            except ArithmeticError:
+                return [CONTEXT.nan] * len(self.expressions)
+
+    # --- inside ---
+
+    def _program(self, scaled: frozenset[Symbol]) -> tuple[Program, list[list[Pass]]]:
+        if scaled not in self._programs:
+            program = Program(self.expressions, self.samples, scaled)
+            passes = [
+                [Pass(sample, stage) for sample in program.samples] for stage in range(program.stages)
+            ]
+            self._programs[scaled] = (program, passes)
+        return self._programs[scaled]
+
+    def _evaluated(
+        self, table: Table, values: Mapping[Symbol, Any], care: Care, judge: bool
+    ) -> list[Value]:
+        scaled = frozenset(c for s in self.samples for c in _extreme_columns(table.sample_of(s), s))
+        program, passes = self._program(scaled)
+        rows = [_rows(table.sample_of(columns), scaled) for columns in self.samples]
+        known: dict[Symbol, Any] = {p: _number(values[p]) for p in program.parameters}
+        for sample, part in zip(program.samples, rows, strict=True):
+            known[sample.count] = part.count
+            known.update({d: CONTEXT.mpf(part.pivots[c]) for c, d in sample.pivots.items()})
+            known.update({d: part.scales[c] for c, d in sample.scales.items()})
+        moments: list[list[Moments]] = []
+        for stage in range(program.stages):
+            for order in program.ordered:
+                if order.stage == stage:
+                    known[order.dummy] = CONTEXT.mpf(_ordered(order, rows[order.sample], known))
+            moments.append([])
+            for j, run in enumerate(passes[stage]):
+                found = run.run(rows[j], known, care, judge) if run.monomials else Moments({}, {}, [])
+                moments[-1].append(found)
+                _bind(program, j, found, known)
+            known.update(_called(program, stage, known))
+        numbers = [_real(v) for _, v in _called(program, program.stages, known)]
+        if not judge:
+            return [Value(number, CONTEXT.inf) for number in numbers]
+        errors = self._errors(program, moments, known, numbers)
+        return [_value(v, e, care) for v, e in zip(numbers, errors, strict=True)]
+
+    def _errors(
+        self, program: Program, moments: list[list[Moments]], known: dict[Symbol, Any], numbers: list[Any]
+    ) -> list[Any]:
+        """Every independent error of the means, one after the other, carried through the formulas."""
+        total = [CONTEXT.mpf(0)] * len(numbers)
+        for stage in range(program.stages):
+            for j, found in enumerate(moments[stage]):
+                sample = program.samples[j]
+                for shift in found.errors:
+                    if all(delta == 0 for delta in shift.values()):
+                        continue
+                    moved = dict(known)
+                    for monomial, delta in shift.items():
+                        moved[sample.monomials[monomial]] += delta
+                    for later in range(stage, program.stages + 1):
+                        results = _called(program, later, moved)
+                        if later < program.stages:
+                            moved.update(results)
+                    for k, (_, value) in enumerate(results):
+                        total[k] += _distance(value, numbers[k])
+        return total
+
+
+def compile_expressions(
+    expressions: Sequence[Expr], samples: Sequence[tuple[Symbol, ...]]
+) -> CompiledExpressions:
+    """Expressions in sample operators as a function of a table and parameter values."""
+    return CompiledExpressions(expressions, samples)
+
+
+def _bind(program: Program, j: int, found: Moments, known: dict[Symbol, Any]) -> None:
+    sample = program.samples[j]
+    known.update({sample.atoms[i].pivot: value for i, value in found.pivots.items()})
+    known.update({sample.monomials[m]: value for m, value in found.means.items()})
+
+
+def _extreme_columns(sample: Sample, columns: tuple[Symbol, ...]) -> list[Symbol]:
+    found = []
+    for column in columns:
+        largest = max(abs(sample.minimum[column]), abs(sample.maximum[column]))
+        if largest > LARGE or 0 < largest < SMALL:
+            found.append(column)
+    return found
+
+
+def _rows(sample: Sample, scaled: frozenset[Symbol]) -> Rows:
+    key = ("rows", scaled)
+    if key not in sample.cache:
+        sample.cache[key] = Rows.of(sample, scaled)
+    return sample.cache[key]  # type: ignore[no-any-return]
+
+
+def _called(program: Program, stage: int, known: Mapping[Symbol, Any]) -> list[tuple[Any, Any]]:
+    """The named values of a stage's formulas."""
+    arguments, names, kernel = program.formulas(stage)
+    try:
+        results = kernel(*(known[a] for a in arguments))
+    except (ZeroDivisionError, OverflowError, ValueError, TypeError) as problem:
+        raise ArithmeticError(str(problem)) from problem
+    return list(zip(names or [None] * len(results), results, strict=True))
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, (int, float, CONTEXT.mpf)):
+        return CONTEXT.mpf(value)
+    if isinstance(value, Expr):
+        return CONTEXT.mpf(value.evalf(80)._mpf_)  # type: ignore[union-attr]
+    return CONTEXT.mpf(value)
+
+
+def _real(value: Any) -> Any:
+    """A real 240-bit number; what is left imaginary by rounding alone is dropped."""
+    value = CONTEXT.convert(value)
+    if isinstance(value, CONTEXT.mpc):
+        if abs(value.imag) <= abs(value.real) * CONTEXT.mpf(2) ** -150:
+            return value.real
+        return value
+    return value
+
+
+def _distance(value: Any, number: Any) -> Any:
+    distance = abs(CONTEXT.convert(value) - number)
+    return distance if CONTEXT.isfinite(distance) else CONTEXT.inf
+
+
+def _value(number: Any, error: Any, care: Care) -> Value:
+    if care is Care.EXACT and abs(number) <= 4 * error:
+        return Value(CONTEXT.mpf(0), CONTEXT.mpf(0), exact_zero=True)  # what exact arithmetic cannot tell from zero
+    if isinstance(number, CONTEXT.mpc):
+        return NOT_A_NUMBER
+    return Value(number, error)
+
+
+def _better(first: Value, second: Value) -> Value:
+    if not second.finite:
+        return first
+    if not first.finite or second.relative_error <= first.relative_error:
+        return second
+    return first
+
+
+def _as_double(number: Any) -> float:
+    if isinstance(number, CONTEXT.mpc):
+        return math.nan
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
+
+
+def _ordered(order: Ordered, rows: Rows, known: Mapping[Symbol, Any]) -> float:
+    """An order statistic of the summand, by cumulated weight."""
+    columns = tuple(rows.columns)
+    if order.summand.is_Symbol and order.summand in rows.columns:
+        values = rows.columns[order.summand]  # type: ignore[index]
+    else:
+        kernel = row_kernel([*columns, *order.scalars], [order.summand])
+        values = kernel(*(rows.columns[c] for c in columns), *(float(known[s]) for s in order.scalars))[0]
+        values = np.broadcast_to(values, (rows.sample.rows,))
+    kind = type(order.operator).__name__
+    if kind == "Minimum":
+        return float(np.min(values))
+    if kind == "Maximum":
+        return float(np.max(values))
+    share = 0.5 if kind == "Median" else float(order.probability)  # type: ignore[arg-type]
+    ranks = np.argsort(values, kind="stable")
+    weights = np.ones(len(values)) if rows.weights is None else rows.weights
+    cumulated = np.cumsum(weights[ranks])
+    # the smallest x_(i) with cumulated weight >= n p, up to rounding of the sum
+    position = int(np.searchsorted(cumulated, share * cumulated[-1] * (1 - 1e-14)))
+    return float(values[ranks[min(position, len(values) - 1)]])

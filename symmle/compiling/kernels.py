@@ -1,0 +1,271 @@
+"""lambdify for rows (NumPy) and for scalars (mpmath), after rewriting what loses digits in doubles."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import mpmath
+import numpy as np
+from sympy import (
+    Abs,
+    Add,
+    Derivative,
+    DiracDelta,
+    Dummy,
+    Expr,
+    Function,
+    LambertW,
+    Mul,
+    Pow,
+    S,
+    Subs,
+    Symbol,
+    besseli,
+    besselk,
+    beta,
+    binomial,
+    cosh,
+    digamma,
+    erf,
+    erfc,
+    exp,
+    factorial,
+    gamma,
+    lambdify,
+    log,
+    loggamma,
+    polygamma,
+    sqrt,
+    trigamma,
+    zeta,
+)
+
+# mpmath's functions raise and lower the precision of their context: one context, one lock.
+PRECISION = 240
+CONTEXT = mpmath.MPContext()
+CONTEXT.prec = PRECISION
+LOCK = threading.RLock()
+
+log1p_, expm1_, log1mexp_, softplus_ = (Function(f"symmle_{n}") for n in ("log1p", "expm1", "log1mexp", "softplus"))
+ive_, kve_, logndtr_, zeta1_ = (Function(f"symmle_{n}") for n in ("ive", "kve", "logndtr", "zeta1"))
+lambertw_, logcosh_, polygamma_ = (Function(f"symmle_{n}") for n in ("lambertw", "logcosh", "polygamma"))
+
+
+def open_special_logs(expression: Expr) -> Expr:
+    """Logs of gamma, beta, factorial and binomial as log-gammas: their arguments overflow."""
+
+    def opened(argument: Expr) -> Expr:
+        rest, total = [], S.Zero
+        for factor in Mul.make_args(argument):
+            base, power = factor.as_base_exp()
+            if isinstance(base, gamma):
+                total += power * loggamma(base.args[0])
+            elif isinstance(base, factorial):
+                total += power * loggamma(base.args[0] + 1)
+            elif isinstance(base, binomial):
+                n, k = base.args
+                total += power * (loggamma(n + 1) - loggamma(k + 1) - loggamma(n - k + 1))
+            elif isinstance(base, beta):
+                a, b = base.args[0], base.args[1]
+                total += power * (loggamma(a) + loggamma(b) - loggamma(a + b))
+            else:
+                rest.append(factor)
+        return total + log(Mul(*rest)) if rest else total
+
+    expression = expression.replace(lambda e: isinstance(e, log), lambda e: opened(e.args[0]))
+    return expression.replace(DiracDelta, lambda *a: S.Zero)
+
+
+def _stable_add(expression: Add) -> Expr:
+    """exp(y) - 1 as expm1(y), also with a common factor of both signs."""
+    if len(expression.args) != 2:
+        return expression
+    one, other = expression.args
+    if one not in (S.One, S.NegativeOne):
+        return expression
+    sign, power = (S.NegativeOne, -other) if one is S.One else (S.One, other)
+    if isinstance(power, exp):
+        return sign * expm1_(power.args[0])  # type: ignore[no-any-return]
+    if isinstance(power, Pow) and power.base.is_positive and not power.exp.is_Integer:
+        return sign * expm1_(power.exp * log(power.base))  # type: ignore[no-any-return]
+    return expression
+
+
+def _stable_log(argument: Expr) -> Expr:
+    if isinstance(argument, Mul):
+        for factor in argument.args:
+            base, _ = factor.as_base_exp()
+            if isinstance(base, (besseli, besselk)):
+                return _stable_log(factor) + _stable_log(argument / factor)
+    base, power = argument.as_base_exp()
+    if isinstance(base, besseli):
+        return power * (log(ive_(*base.args)) + Abs(base.args[1]))  # type: ignore[no-any-return]
+    if isinstance(base, besselk):
+        return power * (log(kve_(*base.args)) - base.args[1])  # type: ignore[no-any-return]
+    if isinstance(argument, cosh):
+        return logcosh_(argument.args[0])  # type: ignore[no-any-return]
+    if isinstance(argument, erfc):
+        return log(2) + logndtr_(-sqrt(2) * argument.args[0])  # type: ignore[no-any-return]
+    if isinstance(argument, Mul) and argument.args[0] is S.NegativeOne and len(argument.args) == 2:
+        inner = argument.args[1]
+        if inner.func == expm1_:
+            return log1mexp_(inner.args[0])  # type: ignore[no-any-return]
+    if argument.func == expm1_:  # log(exp(y) - 1) = y + log(1 - exp(-y))
+        return argument.args[0] + log1mexp_(-argument.args[0])  # type: ignore[no-any-return]
+    if isinstance(argument, Add) and argument.args[0] is S.One:
+        rest = Add(*argument.args[1:])
+        if isinstance(rest, exp):
+            return softplus_(rest.args[0])  # type: ignore[no-any-return]
+        if isinstance(rest, erf):
+            return log(2) + logndtr_(sqrt(2) * rest.args[0])  # type: ignore[no-any-return]
+        if isinstance(-rest, erf):
+            return log(2) + logndtr_(sqrt(2) * rest.args[0])  # type: ignore[no-any-return]
+        return log1p_(rest)  # type: ignore[no-any-return]
+    return log(argument)  # type: ignore[no-any-return]
+
+
+def stable(expression: Expr) -> Expr:
+    """The same function written so that doubles keep its digits.
+
+    log(1 - exp(y)), exp(y) - 1, log(1 + y), 1 - x**a, log-gammas, Bessel functions scaled by
+    exp(-|z|) (so that ratios of large arguments do not overflow), log of the normal cdf.
+    """
+    return _stable(open_special_logs(expression))
+
+
+def _stable(node: Expr) -> Expr:
+    if not node.args or not isinstance(node, Expr):
+        return node if not node.args else node.func(*(_stable(a) for a in node.args))
+    if isinstance(node, Subs):
+        inner, (variable,), (point,) = node.args[0], node.args[1], node.args[2]
+        return _stable(inner).subs(variable, _stable(point))  # type: ignore[no-any-return]
+    if isinstance(node, Derivative):
+        inner = node.expr
+        if isinstance(inner, zeta) and len(inner.args) == 1 and node.variables == (inner.args[0],):
+            return zeta1_(_stable(inner.args[0]))  # type: ignore[no-any-return]
+        return node
+    if isinstance(node, log) and isinstance(node.args[0], (Mul, Pow)) and node.args[0].has(besseli, besselk):
+        return _stable_log(node.args[0])
+    arguments = [_stable(a) for a in node.args]
+    if isinstance(node, log):
+        if node.args[0].func in (besseli, besselk):
+            return _stable_log(node.args[0])
+        return _stable_log(arguments[0])
+    if isinstance(node, besseli):
+        return ive_(*arguments) * exp(Abs(arguments[1]))  # type: ignore[no-any-return]
+    if isinstance(node, besselk):
+        return kve_(*arguments) * exp(-arguments[1])  # type: ignore[no-any-return]
+    if isinstance(node, LambertW):
+        return lambertw_(arguments[0], arguments[1] if len(arguments) > 1 else S.Zero)  # type: ignore[no-any-return]
+    if isinstance(node, (polygamma, digamma, trigamma)):
+        order = arguments[0] if isinstance(node, polygamma) else S(int(isinstance(node, trigamma)))
+        return polygamma_(order, arguments[-1])  # type: ignore[no-any-return]
+    rebuilt = node.func(*arguments)
+    return _stable_add(rebuilt) if isinstance(rebuilt, Add) else rebuilt
+
+
+# --- numbers -------------------------------------------------------------------------------------
+
+
+def _log1mexp(y: Any) -> Any:
+    return np.where(y > -0.6931471805599453, np.log(-np.expm1(y)), np.log1p(-np.exp(y)))
+
+
+def _logcosh(z: Any) -> Any:
+    return np.abs(z) + np.log1p(np.exp(-2 * np.abs(z))) - np.log(2.0)
+
+
+@lru_cache(maxsize=1)
+def row_functions() -> dict[str, Any]:
+    """NumPy's and SciPy's functions by the names that lambdify prints."""
+    from scipy import special
+
+    def lambertw(z: Any, k: Any) -> Any:
+        value = special.lambertw(z, int(k))
+        return np.where(np.abs(value.imag) <= 1e-9 * np.abs(value.real), value.real, np.nan)
+
+    def zeta1(s: Any) -> Any:
+        return np.vectorize(lambda t: float(mpmath.zeta(t, 1, 1)), otypes=[float])(s)
+
+    def polygamma_rows(order: Any, z: Any) -> Any:
+        return special.psi(z) if np.ndim(order) == 0 and order == 0 else special.polygamma(order, z)
+
+    def log_gamma(z: Any) -> Any:
+        return special.gammaln(z)
+
+    return {
+        "symmle_log1p": np.log1p,
+        "symmle_expm1": np.expm1,
+        "symmle_log1mexp": _log1mexp,
+        "symmle_softplus": lambda y: np.logaddexp(0.0, y),
+        "symmle_ive": special.ive,
+        "symmle_kve": special.kve,
+        "symmle_logndtr": special.log_ndtr,
+        "symmle_zeta1": zeta1,
+        "symmle_lambertw": lambertw,
+        "symmle_logcosh": _logcosh,
+        "symmle_polygamma": polygamma_rows,
+        "loggamma": log_gamma,
+        "gammaln": log_gamma,
+    }
+
+
+@lru_cache(maxsize=1)
+def scalar_functions() -> dict[str, Any]:
+    """mpmath's functions in symmle's own context."""
+    c = CONTEXT
+    names = {n: getattr(c, n) for n in dir(c) if not n.startswith("_") and callable(getattr(c, n))}
+
+    def lambertw(z: Any, k: Any) -> Any:
+        value = c.lambertw(z, int(k))
+        return value.real if abs(value.imag) <= abs(value.real) * c.mpf(2) ** -100 else c.nan
+
+    def log_of_ndtr(z: Any) -> Any:
+        return c.log(c.erfc(-z / c.sqrt(2)) / 2)
+
+    names.update(
+        symmle_log1p=lambda y: c.log(1 + y),
+        symmle_expm1=c.expm1,
+        symmle_log1mexp=lambda y: c.log(-c.expm1(y)),
+        symmle_softplus=lambda y: c.log(1 + c.exp(y)),
+        symmle_ive=lambda v, z: c.besseli(v, z) * c.exp(-abs(z)),
+        symmle_kve=lambda v, z: c.besselk(v, z) * c.exp(z),
+        symmle_logndtr=log_of_ndtr,
+        symmle_zeta1=lambda s: c.zeta(s, 1, 1),
+        symmle_lambertw=lambertw,
+        symmle_logcosh=lambda z: c.log(c.cosh(z)),
+        symmle_polygamma=lambda m, z: c.psi(int(m), z),
+        loggamma=lambda z: c.loggamma(z).real if z > 0 else c.nan,
+        sign=c.sign,
+        Abs=abs,
+        pi=+c.pi,
+        E=+c.e,
+        euler=+c.euler,
+        catalan=+c.catalan,
+    )
+    return names
+
+
+def _renamed(arguments: Sequence[Symbol], expressions: Sequence[Expr]) -> tuple[list[Symbol], list[Expr]]:
+    """Arguments as Dummies: `lambda`, `beta` and `gamma` are good names of parameters."""
+    dummies = {a: Dummy(f"a{i}", **_assumed(a)) for i, a in enumerate(arguments)}
+    return list(dummies.values()), [e.xreplace(dummies) for e in expressions]
+
+
+def _assumed(symbol: Symbol) -> dict[str, bool]:
+    return {k: v for k, v in symbol.assumptions0.items() if k in ("positive", "real", "integer", "nonnegative") and v}
+
+
+def row_kernel(arguments: Sequence[Symbol], expressions: Sequence[Expr]) -> Callable[..., Any]:
+    """A NumPy function of column blocks and floats that returns one array (or float) an expression."""
+    names, bodies = _renamed(arguments, [stable(e) for e in expressions])
+    return lambdify(names, bodies, modules=[row_functions(), "scipy", "numpy"], cse=True)  # type: ignore[no-any-return]
+
+
+def scalar_kernel(arguments: Sequence[Symbol], expressions: Sequence[Expr]) -> Callable[..., Any]:
+    """An mpmath function at 240 bits: the outer algebra, where differences of means cancel."""
+    names, bodies = _renamed(arguments, [stable(e) for e in expressions])
+    return lambdify(names, bodies, modules=[scalar_functions(), "mpmath"], cse=True)  # type: ignore[no-any-return]
