@@ -93,11 +93,11 @@ class CompiledExpressions:
                     break
             return best
 
-    def quick(self, table: Table, values: Mapping[Symbol, Any]) -> list[Any]:
-        """The values by plain doubles in the rows, without errors: for scans and iterations."""
+    def quick(self, table: Table, values: Mapping[Symbol, Any], care: Care = Care.DIRECT) -> list[Any]:
+        """The values by one way of summing, without errors: for scans and iterations."""
         with LOCK, np.errstate(all="ignore"):
             try:
-                return [v.number for v in self._evaluated(table, values, Care.DIRECT, False)]
+                return [v.number for v in self._evaluated(table, values, care, False)]
             except ArithmeticError:
                 return [CONTEXT.nan] * len(self.expressions)
 

@@ -1,0 +1,156 @@
+"""Estimates from a derivation and data: closed forms evaluated, remaining equations solved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sympy import Symbol
+
+from symmle.compiling.columns import column_of, is_table, names_of
+from symmle.compiling.data import Table, read_table
+from symmle.errors import DataError, NotDerivedError
+from symmle.fitting.bracket import solve_one
+from symmle.fitting.closed import solve_closed
+from symmle.fitting.newton import solve_several
+from symmle.fitting.plan import Plan, plan_of, refuse_what_is_not_built
+from symmle.fitting.result import FitResult
+from symmle.fitting.solution import Solution, as_doubles
+
+METHODS = ("auto", "closed", "root", "newton")
+
+
+def estimate(
+    derivation: Any, data: Any, fixed: Mapping[Any, Any] | None = None, weights: Any = None
+) -> dict[str, float]:
+    """The estimates by parameter name.
+
+    Parameters
+    ----------
+    derivation
+        A derivation.
+    data
+        A `Table`, or what `read_table` takes.
+    fixed
+        Values of what the derivation holds fixed as a symbol.
+    weights
+        Counts of the rows, where `data` is no `Table`.
+    """
+    plan = plan_of(derivation)
+    constants = plan.constants(fixed)
+    table = data if isinstance(data, Table) else read_table(plan.model, data, weights, constants)
+    return as_doubles(plan, solve(plan, table, constants).values)
+
+
+def fit_derivation(
+    derivation: Any,
+    data: Any,
+    weights: Any = None,
+    fixed: Mapping[Any, Any] | None = None,
+    start: Mapping[Any, float] | None = None,
+    method: str = "auto",
+    by: Any = None,
+    seed: int | None = None,
+    threads: int | None = None,
+) -> Any:
+    """Fit a derivation to data.
+
+    Parameters
+    ----------
+    derivation
+        A derivation.
+    data, weights
+        What `read_table` takes.
+    fixed
+        Values of what the derivation holds fixed as a symbol.
+    start
+        A start by parameter name for the numeric part; none is needed.
+    method
+        "auto"; or "closed", "root", "newton" to ask for one way.
+    by
+        A column name or a column: one fit a group, as a dict.
+    seed, threads
+        Accepted for stability of the interface; fits are deterministic and use one thread.
+
+    Returns
+    -------
+    FitResult, or a dict of them by group.
+    """
+    if method not in METHODS:
+        raise ValueError(f"Expected method to be one of {', '.join(METHODS)}, got {method!r}.")
+    plan = plan_of(derivation)
+    if by is not None:
+        return _by_group(derivation, data, weights, by, dict(fixed=fixed, start=start, method=method))
+    constants = plan.constants(fixed)
+    table = data if isinstance(data, Table) else read_table(plan.model, data, weights, constants)
+    return FitResult(derivation, table, solve(plan, table, constants, _start(plan, start), method))
+
+
+def solve(
+    plan: Plan,
+    table: Table,
+    constants: dict[Symbol, Any],
+    start: dict[str, float] | None = None,
+    method: str = "auto",
+) -> Solution:
+    """The solution by what the derivation left to do."""
+    refuse_what_is_not_built(plan)
+    left = [p for p in plan.parameters if all(str(p) != str(q) for q in plan.estimator.closed)]
+    if method == "closed" and left:
+        raise NotDerivedError(
+            f"{plan.name} has no closed form: {', '.join(map(str, left))} remain.", tuple(plan.estimator.remaining)
+        )
+    if not left and method != "newton":
+        return solve_closed(plan, table, constants)
+    if len(plan.remaining) == 1 and left == list(plan.remaining) and method != "newton":
+        return solve_one(plan, table, constants, start)
+    if method == "root":
+        raise NotDerivedError(
+            f"{plan.name}: {len(left)} parameters remain; a root finder takes one.", tuple(plan.estimator.remaining)
+        )
+    return solve_several(plan, table, constants, start)
+
+
+def _start(plan: Plan, start: Mapping[Any, float] | None) -> dict[str, float] | None:
+    if start is None:
+        return None
+    found = {str(k): float(v) for k, v in start.items()}
+    known = {str(p): p for p in plan.parameters}
+    for name, value in found.items():
+        if name not in known:
+            raise DataError(f"{plan.name}: `start` names `{name}`; the parameters are {', '.join(known)}.")
+        domain = plan.domain_of(known[name])
+        inside = np.isfinite(value) and (domain.free_symbols or domain.contains(value) == True)  # noqa: E712
+        if not inside:
+            raise DataError(
+                f"Parameter `{name}` of {plan.name} has domain {domain}; `start` gave {value}. "
+                "Pass a start inside it or leave it out."
+            )
+    return found
+
+
+def _by_group(derivation: Any, data: Any, weights: Any, by: Any, options: dict[str, Any]) -> dict[Any, FitResult]:
+    """One fit a group, in the order in which groups first occur."""
+    if isinstance(by, str):
+        if not is_table(data) or by not in names_of(data):
+            raise DataError(f"`by` names the column `{by}`, which the data does not have. Pass a table with it.")
+        groups = np.asarray(column_of(data, by))
+    else:
+        groups = np.asarray(by)
+    if groups.ndim != 1:
+        raise DataError(f"`by` must be one group a row; it has shape {groups.shape}.")
+    found: dict[Any, FitResult] = {}
+    for group in dict.fromkeys(groups.tolist()):
+        rows = np.flatnonzero(groups == group)
+        part: Any
+        if is_table(data):
+            part = {n: np.asarray(column_of(data, n))[rows] for n in names_of(data) if n != by}
+        else:
+            part = np.asarray(data)[rows]
+        part_weights = None if weights is None else np.asarray(weights)[rows]
+        try:
+            found[group] = fit_derivation(derivation, part, part_weights, **options)
+        except DataError as problem:
+            raise DataError(f"group {group!r}: {problem}") from problem
+    return found

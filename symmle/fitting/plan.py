@@ -1,0 +1,309 @@
+"""What a derivation needs compiled, made once and kept on it: closed parts, equations, likelihood, score."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from sympy import Basic, Expr, FiniteSet, Interval, Range, S, Set, Symbol, lambdify
+from sympy.core.relational import Relational
+
+from symmle.compiling.data import Table
+from symmle.compiling.evaluate import CompiledExpressions, Value
+from symmle.compiling.kernels import CONTEXT, LOCK, scalar_kernel
+from symmle.declare.declaration import Declaration
+from symmle.errors import DataError, NotDerivedError
+from symmle.sample import SampleOperator
+
+Numbers = Mapping[Symbol, Any]
+_MAKING = threading.Lock()
+
+
+class Plan:
+    """Compiled parts of one derivation, each made when first used. A pickle of it is empty."""
+
+    def __init__(self, derivation: Any):
+        self.derivation = derivation
+        self.model = derivation.model
+        self.declaration: Declaration = derivation.model.declaration
+        self.samples = [part.all_columns for part in self.declaration.samples]
+        self.estimator = derivation.estimator
+        self.parameters: tuple[Symbol, ...] = _free_parameters(derivation)
+        self.remaining: tuple[Symbol, ...] = tuple(e.parameter for e in self.estimator.remaining)
+        self._scalar: dict[Expr, Callable[[Numbers], Any]] = {}
+
+    def __reduce__(self) -> Any:
+        return (_nothing, ())
+
+    @property
+    def name(self) -> str:
+        name = getattr(self.model, "name", "") or self.declaration.name
+        return f"model '{name}'" if name else "the model"
+
+    def compile(self, expressions: Sequence[Any]) -> CompiledExpressions:
+        return CompiledExpressions([S(e) for e in expressions], self.samples)
+
+    # --- compiled parts ---
+
+    @cached_property
+    def candidates(self) -> list[tuple[list[Symbol], CompiledExpressions]]:
+        """Closed candidates: the estimator's closed part and its alternatives."""
+        found = []
+        for closed in (self.estimator.closed, *self.estimator.alternatives):
+            names = [p for p in self.parameters if _in(closed, p)]
+            found.append((names, self.compile([closed[p] for p in names])))
+        return found
+
+    @cached_property
+    def equations(self) -> CompiledExpressions:
+        return self.compile([e.expression for e in self.estimator.remaining])
+
+    @cached_property
+    def log_likelihood(self) -> CompiledExpressions:
+        return self.compile([self.derivation.likelihood.log_likelihood])
+
+    @cached_property
+    def score(self) -> CompiledExpressions:
+        equations = self.derivation.score.equations
+        return self.compile([equations[p] for p in self.parameters])
+
+    @cached_property
+    def hessian(self) -> CompiledExpressions:
+        matrix = self.derivation.score.hessian
+        return self.compile([matrix[i, j] for i in range(len(self.parameters)) for j in range(i + 1)])
+
+    @cached_property
+    def conditions(self) -> list[tuple[Any, list[Relational], CompiledExpressions]]:
+        """Conditions of the estimator in sample operators and constants, as differences."""
+        found = []
+        for condition in self.estimator.conditions:
+            parts = sorted(condition.expression.atoms(Relational), key=str)
+            if isinstance(condition.expression, Relational):
+                parts = [condition.expression]
+            found.append((condition, parts, self.compile([p.lhs - p.rhs for p in parts])))
+        return found
+
+    # --- numbers ---
+
+    def constants(self, fixed: Mapping[Any, Any] | None) -> dict[Symbol, Any]:
+        """Values of the declared constants and of those that come with the data."""
+        given = {str(k): v for k, v in (fixed or {}).items()}
+        values: dict[Symbol, Any] = {}
+        known = {**self.declaration.constants, **(getattr(self.model, "constants", None) or {})}
+        for symbol, value in known.items():
+            late = given.pop(str(symbol), None)
+            if value is None:
+                value = late
+            elif late is not None and abs(float(S(late)) - float(S(value))) > 1e-12 * abs(float(S(value))):
+                raise DataError(
+                    f"{self.name}: `{symbol}` is fixed at {value} in the derivation; `fixed` gave {late}. "
+                    "Derive again with the other value."
+                )
+            if value is None:
+                raise DataError(
+                    f"{self.name}: `{symbol}` is fixed but has no value. Pass fixed={{'{symbol}': value}}."
+                )
+            values[symbol] = _constant(value, symbol, self.name)
+        if given:
+            unknown = next(iter(given))
+            raise DataError(
+                f"{self.name}: `{unknown}` was not held fixed in the derivation. "
+                f"Derive with fixed={{'{unknown}'}} first."
+            )
+        return values
+
+    def scalar(self, expression: Expr, values: Numbers) -> Any:
+        """The 240-bit value of an expression in parameters and constants."""
+        if expression not in self._scalar:
+            names = sorted(expression.free_symbols, key=str)
+            kernel = scalar_kernel(names, [expression])  # type: ignore[arg-type]
+            self._scalar[expression] = lambda v: CONTEXT.convert(kernel(*(v[n] for n in names))[0])  # type: ignore[index]
+        with LOCK:
+            try:
+                return self._scalar[expression](values)
+            except (ZeroDivisionError, OverflowError, ValueError, TypeError):
+                return CONTEXT.nan
+
+    # --- where estimates may lie ---
+
+    def domain_of(self, parameter: Symbol) -> Set:
+        return self.declaration.parameters[parameter]
+
+    def is_in_domain(self, parameter: Symbol, number: Any, values: Numbers) -> bool:
+        """Whether a number lies in a parameter's domain (bounds may name other parameters)."""
+        return _contains(self, self.domain_of(parameter), number, values)
+
+    def is_at_edge(self, parameter: Symbol, number: Any, values: Numbers) -> bool:
+        domain = self.domain_of(parameter)
+        if not isinstance(domain, Interval):
+            return False
+        ends = (self.scalar(e, values) for e in (domain.start, domain.end) if e.is_finite is not False)
+        return any(end == number for end in ends)
+
+    def reason_against(self, values: Numbers, table: Table) -> str:
+        """Why a full point is not in the parameter space of this data; '' where it is."""
+        for parameter in self.parameters:
+            number = values[parameter]
+            if not _is_real(number):
+                return f"`{parameter}` would be {_shown(number)}, which is no finite number"
+            if not self.is_in_domain(parameter, number, values):
+                return f"`{parameter}` would be {_shown(number)}, outside its domain {self.domain_of(parameter)}"
+        for expression in self.declaration.where:
+            if not self.scalar(expression, values) > 0:
+                return f"{expression} would be {_shown(self.scalar(expression, values))}, not positive"
+        return self._outside_support(values, table)
+
+    def _outside_support(self, values: Numbers, table: Table) -> str:
+        for part in self.declaration.samples:
+            sample = table.sample_of(part.all_columns)
+            for column, support in part.support.items():
+                if not (support.free_symbols & set(self.parameters)):
+                    continue
+                if not isinstance(support, (Interval, Range)):
+                    continue
+                low_open = isinstance(support, Interval) and bool(support.left_open)
+                high_open = isinstance(support, Interval) and bool(support.right_open)
+                high = support.end if isinstance(support, Interval) else support.stop - 1
+                start = support.start
+                for bound, extreme, is_open, upper in (
+                    (start, sample.minimum[column], low_open, False),
+                    (high, sample.maximum[column], high_open, True),
+                ):
+                    if not bound.free_symbols:
+                        continue
+                    if bound.free_symbols & set(sample.columns):
+                        inside = _rows_inside(bound, column, sample, values, is_open, upper)
+                    else:
+                        edge = self.scalar(bound, values)
+                        gap = edge - extreme if upper else extreme - edge
+                        inside = gap > 0 or (gap == 0 and not is_open)
+                    if not inside:
+                        return f"the support {support} would not hold every `{column}`"
+        return ""
+
+
+def plan_of(derivation: Any) -> Plan:
+    """The plan of a derivation, made on first use and kept in its `__dict__`."""
+    found = derivation.__dict__.get("_plan")
+    if found is None:
+        with _MAKING:
+            found = derivation.__dict__.get("_plan")
+            if found is None:
+                found = Plan(derivation)
+                derivation.__dict__["_plan"] = found
+    return found  # type: ignore[no-any-return]
+
+
+def refuse_what_is_not_built(plan: Plan) -> None:
+    """Latent variables, mixtures and constrained models without a closed form."""
+    declaration = plan.declaration
+    closed = not plan.estimator.remaining and plan.estimator.closed
+    equations = tuple(plan.estimator.remaining)
+    if closed:
+        return
+    if declaration.latent or any(part.components for part in declaration.samples):
+        raise NotDerivedError(
+            f"{plan.name} has latent structure: no closed form, and EM is not built yet. "
+            f"Its likelihood equations: {_written(equations)}.",
+            equations,
+        )
+    if declaration.constraints:
+        raise NotDerivedError(
+            f"{plan.name} has constraints and no closed form was found; numeric maximisation under "
+            f"constraints is not built yet. Its equations: {_written(equations)}.",
+            equations,
+        )
+    discrete = [p for p in plan.parameters if isinstance(plan.domain_of(p), (Range, FiniteSet))]
+    if discrete:
+        raise NotDerivedError(
+            f"{plan.name}: `{discrete[0]}` is whole or one of finitely many values, and no rule solved it. "
+            f"Its equations: {_written(equations)}.",
+            equations,
+        )
+
+
+def _written(equations: Sequence[Any]) -> str:
+    return "; ".join(f"{e.parameter}: {e.expression} = 0" for e in equations) or "none were derived"
+
+
+def _nothing() -> None:
+    """What a pickled plan becomes: it is made again on first use."""
+    return None
+
+
+def _free_parameters(derivation: Any) -> tuple[Symbol, ...]:
+    likelihood = getattr(derivation, "likelihood", None)
+    free = getattr(likelihood, "parameters", None)
+    return tuple(free if free is not None else derivation.model.declaration.parameters)
+
+
+def _in(closed: Mapping[Symbol, Any], parameter: Symbol) -> bool:
+    return any(str(p) == str(parameter) for p in closed)
+
+
+def _constant(value: Any, symbol: Symbol, name: str) -> Any:
+    number = S(value)
+    if not number.is_number or number.is_real is False or number.is_finite is False:
+        raise DataError(f"{name}: expected a finite real number for `{symbol}`, got {value!r}.")
+    with LOCK:
+        return CONTEXT.mpf(number.evalf(80)._mpf_)
+
+
+def _contains(plan: Plan, domain: Set, number: Any, values: Numbers) -> bool:
+    if isinstance(domain, Interval):
+        start, end = plan.scalar(domain.start, values), plan.scalar(domain.end, values)
+        above = number > start or (number == start and not domain.left_open)
+        return bool(above and (number < end or (number == end and not domain.right_open)))
+    if isinstance(domain, Range) or domain in (S.Integers, S.Naturals, S.Naturals0):
+        whole = number == CONTEXT.floor(number)
+        low, high = plan.scalar(domain.inf, values), plan.scalar(domain.sup, values)
+        return bool(whole and low <= number <= high)
+    if isinstance(domain, FiniteSet):
+        return any(abs(plan.scalar(e, values) - number) <= abs(number) * CONTEXT.mpf(2) ** -60 for e in domain)
+    return True
+
+
+def _rows_inside(
+    bound: Expr, column: Symbol, sample: Any, values: Numbers, is_open: bool, upper: bool
+) -> bool:
+    names = sorted(bound.free_symbols, key=str)
+    function = lambdify(names, bound, "numpy")
+    edge = function(*(sample.columns[n] if n in sample.columns else float(values[n]) for n in names))  # type: ignore[index]
+    gap = edge - sample.columns[column] if upper else sample.columns[column] - edge
+    return bool(np.all(gap > 0) if is_open else np.all(gap >= 0))
+
+
+def _is_real(number: Any) -> bool:
+    return not isinstance(number, CONTEXT.mpc) and bool(CONTEXT.isfinite(number))
+
+
+def _shown(number: Any) -> str:
+    with LOCK:
+        return str(CONTEXT.nstr(number, 8))
+
+
+def holds(condition: Basic, parts: Sequence[Relational], differences: Sequence[Value]) -> bool | None:
+    """Whether a condition holds on the data, from the differences of its relations; None: not known."""
+    truth: dict[Basic, bool] = {}
+    for part, value in zip(parts, differences, strict=True):
+        if not value.finite:
+            return None
+        sign = 0 if abs(value.number) <= value.error else (1 if value.number > 0 else -1)
+        name = type(part).__name__
+        truth[part] = {
+            "StrictGreaterThan": sign > 0,
+            "GreaterThan": sign >= 0,
+            "StrictLessThan": sign < 0,
+            "LessThan": sign <= 0,
+            "Equality": sign == 0,
+            "Unequality": sign != 0,
+        }[name]
+    result = condition.xreplace({p: S(t) for p, t in truth.items()})
+    return bool(result) if result in (S.true, S.false) else None
+
+
+def has_operators(expression: Basic) -> bool:
+    return expression.has(SampleOperator)

@@ -1,0 +1,177 @@
+"""The result of a fit: estimates at once, log-likelihood and standard errors when first read."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from symmle.compiling.data import Table
+from symmle.errors import NotDerivedError
+from symmle.fitting.inference import Covariance, covariance_at
+from symmle.fitting.plan import plan_of
+from symmle.fitting.solution import Solution, as_doubles, log_likelihood_at
+
+
+class FitResult:
+    """Estimates of one fit with what follows from the likelihood at them.
+
+    Attributes
+    ----------
+    estimates : dict of str to float
+    status : str
+        What was done and found, in a sentence.
+    method : str
+        "closed form", "bracketed root" or "newton".
+    iterations : int
+    unique, boundary, unbounded : bool
+        The maximum is known to be one point; it sits on the edge; the likelihood is unbounded and
+        the estimates are a local maximum.
+    """
+
+    def __init__(self, derivation: Any, table: Table, solution: Solution):
+        self.derivation = derivation
+        self.table = table
+        self.solution = solution
+        self.estimates: dict[str, float] = as_doubles(plan_of(derivation), solution.values)
+        self.method = solution.method
+        self.iterations = solution.iterations
+        self.boundary = solution.boundary
+        self.unbounded = solution.unbounded
+
+    @property
+    def status(self) -> str:
+        reason = self._covariance.reason if "_covariance" in self.__dict__ else ""
+        return f"{self.solution.status} {reason}".strip()
+
+    @cached_property
+    def log_likelihood(self) -> float:
+        """l at the estimates: natural logarithm of the full density with its constants."""
+        return float(log_likelihood_at(plan_of(self.derivation), self.table, self.solution.values))
+
+    @cached_property
+    def _covariance(self) -> Covariance:
+        plan = plan_of(self.derivation)
+        return covariance_at(plan, self.table, self.solution.values, self.boundary)
+
+    @property
+    def covariance(self) -> NDArray[Any] | None:
+        """The inverse of the observed information, in the order of `estimates`; None where the theory gives none."""
+        return self._covariance.matrix
+
+    @property
+    def standard_errors(self) -> dict[str, float] | None:
+        """Square roots of the covariance's diagonal by name; None where the theory gives none."""
+        return self._covariance.standard_errors
+
+    @property
+    def parameters_fitted(self) -> int:
+        """Free parameters less equality constraints."""
+        plan = plan_of(self.derivation)
+        return len(plan.parameters) - len(plan.declaration.constraints)
+
+    @property
+    def aic(self) -> float:
+        return 2 * self.parameters_fitted - 2 * self.log_likelihood
+
+    @property
+    def bic(self) -> float:
+        return self.parameters_fitted * math.log(self.table.n) - 2 * self.log_likelihood
+
+    @cached_property
+    def unique(self) -> bool | None:
+        """Whether the maximum is one point: proved for every sample, for this data, or None where open."""
+        if self.solution.unique is not None:
+            return self.solution.unique
+        points = self.derivation.estimator.points
+        proved = [p for p in points if p.certificate is not None and p.kind.value == "global maximum"]
+        return True if len(proved) == 1 and len(points) == 1 else None
+
+    @property
+    def points(self) -> tuple[Any, ...]:
+        """The stationary points of the derivation."""
+        return tuple(self.derivation.estimator.points)
+
+    @cached_property
+    def certificate(self) -> Any:
+        """A proof for the data at hand that the estimates are the maximum, or None."""
+        for point in self.points:
+            if point.certificate is not None:
+                return point.certificate
+        from symmle.fitting.isolate import isolate
+
+        return isolate(self.derivation, self.table)
+
+    def confidence_intervals(self, level: float = 0.95, method: str = "wald") -> dict[str, tuple[float, float]]:
+        """Intervals estimate +- z * standard error.
+
+        Parameters
+        ----------
+        level : float
+            Between 0 and 1.
+        method : str
+            Only "wald" is built.
+
+        Raises
+        ------
+        NotDerivedError
+            Another method, or no standard errors.
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"Expected a level between 0 and 1, got {level}.")
+        if method != "wald":
+            raise NotDerivedError(f"Confidence intervals by '{method}' are not built yet; 'wald' is.")
+        errors = self.standard_errors
+        if errors is None:
+            raise NotDerivedError(f"No Wald intervals: {self._covariance.reason}")
+        z = float(ndtri(0.5 + level / 2))
+        return {k: (v - z * errors[k], v + z * errors[k]) for k, v in self.estimates.items()}
+
+    def summary(self) -> str:
+        """The fit as a small table."""
+        plan = plan_of(self.derivation)
+        errors = self.standard_errors
+        width = max([9, *(len(k) for k in self.estimates)])
+        lines = [f"{plan.name}: n = {self.table.n:.12g}, {self.method}"]
+        lines.append(f"{'parameter':<{width}}  {'estimate':>16}  {'standard error':>16}")
+        for name, value in self.estimates.items():
+            shown = "-" if errors is None else f"{errors[name]:.6g}"
+            lines.append(f"{name:<{width}}  {value:>16.9g}  {shown:>16}")
+        lines.append(f"log-likelihood {self.log_likelihood:.10g}, AIC {self.aic:.6f}, BIC {self.bic:.6f}")
+        lines.append(self.status)
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        inner = ", ".join(f"{k}={v:.9g}" for k, v in self.estimates.items())
+        return f"FitResult({inner}; {self.method})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        state["solution"] = _portable(self.solution)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.solution = _restored(self.solution)
+
+
+def _portable(solution: Solution) -> Solution:
+    """Numbers of a private mpmath context do not pickle; their text at full precision does."""
+    copy = Solution(**solution.__dict__)
+    copy.values = {s: v._mpf_ for s, v in solution.values.items()}
+    return copy
+
+
+def _restored(solution: Solution) -> Solution:
+    from symmle.compiling.kernels import CONTEXT
+
+    solution.values = {s: CONTEXT.make_mpf(tuple(v)) for s, v in solution.values.items()}
+    return solution
+
+
+def as_array(values: dict[str, float]) -> NDArray[Any]:
+    return np.array(list(values.values()))

@@ -1,0 +1,184 @@
+"""A solution at 240 bits, and how closed parts and likelihoods are evaluated at a point."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from sympy import Symbol
+
+from symmle.compiling.data import Table
+from symmle.compiling.kernels import CONTEXT, LOCK, row_kernel
+from symmle.errors import DataError, NoMaximumError
+from symmle.fitting.plan import Numbers, Plan, _shown, holds
+
+DOUBT = 1e-6  # a value that may be off by more is not given
+
+
+@dataclass
+class Solution:
+    """Values of parameters and constants at the maximum that was found, and what is known of it."""
+
+    values: dict[Symbol, Any]
+    method: str
+    status: str = ""
+    iterations: int = 0
+    boundary: bool = False
+    unbounded: bool = False
+    unique: bool | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def log_likelihood_at(plan: Plan, table: Table, values: Numbers) -> Any:
+    """l at a point, at 240 bits; nan where it cannot be had."""
+    value = plan.log_likelihood.precise(table, values, tolerance=1e-12)[0]
+    if value.finite:
+        return value.number
+    return _by_density(plan, table, values)
+
+
+def _by_density(plan: Plan, table: Table, values: Numbers) -> Any:
+    """sum of w log f(x), where the opened logarithm meets 0 log 0 (a probability at its edge)."""
+    total = 0.0
+    for part in plan.declaration.samples:
+        sample = table.sample_of(part.all_columns)
+        names = sorted(part.density.free_symbols - set(part.all_columns), key=str)
+        kernel = row_kernel([*part.all_columns, *names], [part.density])  # type: ignore[list-item]
+        with np.errstate(all="ignore"):
+            density = kernel(*(sample.columns[c] for c in part.all_columns), *(float(values[n]) for n in names))[0]  # type: ignore[index]
+            logs = np.log(np.broadcast_to(np.asarray(density, dtype=float), (sample.rows,)))
+        total += float(np.sum(logs if sample.weights is None else logs * sample.weights))
+    return CONTEXT.mpf(total)
+
+
+def check_conditions(plan: Plan, table: Table, values: Numbers) -> None:
+    """Refuse data on which a condition of the estimator fails."""
+    for condition, parts, compiled in plan.conditions:
+        if not set(compiled.parameters) <= set(values):
+            continue
+        if holds(condition.expression, parts, compiled.precise(table, values, tolerance=1e-6)) is False:
+            raise NoMaximumError(
+                f"{plan.name}: the likelihood has no maximum on this data: {reading_of(condition)} is needed "
+                f"({condition.expression}), and it does not hold{_what_is_wrong(plan, table)}.",
+                condition=condition,
+            )
+
+
+READINGS = {
+    "not all equal": "that the {} are not all equal",
+    "not all at the edge": "that the {} are not all at the edge of the support",
+    "both occur": "that both values of {} occur",
+    "not on a line": "that the points of {} are not on a line",
+}
+
+
+def reading_of(condition: Any) -> str:
+    """A condition in words."""
+    columns = ", ".join(map(str, condition.columns)) or "data"
+    if condition.reading in READINGS:
+        return READINGS[condition.reading].format(columns)
+    return f"that {condition.reading}" if condition.reading else "a condition"
+
+
+def _what_is_wrong(plan: Plan, table: Table) -> str:
+    """What is plainly special about the data, in words."""
+    for part in plan.declaration.samples:
+        sample = table.sample_of(part.all_columns)
+        if sample.rows == 1:
+            return f" (the sample of `{part.columns[0]}` has one row)"
+        for column in part.all_columns:
+            if sample.minimum[column] == sample.maximum[column]:
+                return f" (every `{column}` is {sample.minimum[column]:.12g})"
+    return ""
+
+
+def closed_values(plan: Plan, table: Table, values: Numbers, which: int = 0, careful: bool = True) -> dict[Symbol, Any]:
+    """The closed parameters of one candidate at given values of the remaining ones."""
+    names, compiled = plan.candidates[which]
+    if not names:
+        return {}
+    if not careful:
+        return dict(zip(names, compiled.quick(table, values), strict=True))
+    found = compiled.precise(table, values)
+    for name, value in zip(names, found, strict=True):
+        if value.finite and value.relative_error > DOUBT and _must_be_positive(plan, name):
+            raise DataError(
+                f"{plan.name}: `{name}` comes out as {_shown(value.number)} with an error of the same size: the "
+                "data do not tell it from 0 in double precision (a constant sample or an exact fit)."
+            )
+    return {name: value.number for name, value in zip(names, found, strict=True)}
+
+
+def _must_be_positive(plan: Plan, parameter: Symbol) -> bool:
+    domain = plan.domain_of(parameter)
+    return bool(domain.inf == 0)
+
+
+def as_doubles(plan: Plan, values: Numbers) -> dict[str, float]:
+    """Estimates by name, or a DataError that says what doubles cannot represent."""
+    found = {}
+    for parameter in plan.parameters:
+        number = values[parameter]
+        with LOCK:
+            try:
+                double = float(number)
+            except OverflowError:
+                double = math.inf
+            small = number != 0 and abs(double) < 2.2250738585072014e-308
+        if math.isinf(double) or small:
+            raise DataError(
+                f"{plan.name}: the estimate of `{parameter}`, {_shown(number)}, is not representable in double "
+                "precision. Rescale the data (divide by a power of ten)."
+            )
+        found[str(parameter)] = double
+    return found
+
+
+def offending_row(plan: Plan, table: Table, values: Numbers) -> str:
+    """The first row whose log density is not finite, in words; '' where there is none."""
+    for part, opened in zip(plan.declaration.samples, plan.derivation.likelihood.log_density, strict=True):
+        sample = table.sample_of(part.all_columns)
+        names = sorted(opened.free_symbols - set(part.all_columns), key=str)
+        if not set(names) <= set(values):
+            continue
+        kernel = row_kernel([*part.all_columns, *names], [opened])
+        with np.errstate(all="ignore"):
+            logs = kernel(*(sample.columns[c] for c in part.all_columns), *(float(values[n]) for n in names))[0]
+        bad = np.flatnonzero(~np.isfinite(np.broadcast_to(logs, (sample.rows,))))
+        if len(bad):
+            column = part.columns[0]
+            return f"row {sample.row_number(bad[0])} (`{column}` = {sample.columns[column][bad[0]]:.12g})"
+    return ""
+
+
+def non_finite_statistic(plan: Plan, table: Table) -> str:
+    """The first row at which a summand of the closed form is not finite, in words."""
+    from symmle.sample import Mean, Total, statistics_of
+
+    expressions = [*plan.estimator.closed.values(), *(e.expression for e in plan.estimator.remaining)]
+    for expression in expressions:
+        for statistic in statistics_of(expression):
+            if not isinstance(statistic, (Mean, Total)) or statistic.free_symbols:
+                continue
+            if statistic.summand.has(Mean, Total):
+                continue
+            sample = table.sample_of(statistic.columns)
+            kernel = row_kernel(statistic.columns, [statistic.summand])
+            with np.errstate(all="ignore"):
+                values = kernel(*(sample.columns[c] for c in statistic.columns))[0]
+            bad = np.flatnonzero(~np.isfinite(np.broadcast_to(values, (sample.rows,))))
+            if len(bad):
+                column = next(c for c in statistic.columns if statistic.summand.has(c))
+                extreme = np.max(np.abs(sample.columns[column]))
+                if extreme > 1e60 or extreme < 1e-60:
+                    continue
+                row = sample.row_number(int(bad[0]))
+                return f"row {row}: `{column}` = {sample.columns[column][bad[0]]:.12g} makes {statistic.summand} infinite"
+    return ""
+
+
+def number(value: Any) -> Any:
+    """A 240-bit number from a double."""
+    return CONTEXT.mpf(value)
