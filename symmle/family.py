@@ -227,11 +227,19 @@ def _merge_coefficients(
         for i, (b, s) in enumerate(merged):
             ratio = attempt_within(0.5, lambda a=a, b=b: cancel(together(a / b)))
             if not isinstance(ratio, GaveUp) and not ratio.free_symbols & free:
-                merged[i] = (b, s + ratio * t)
+                merged[i] = (b, _joined(s, ratio, t))
                 break
         else:
             merged.append((a, t))
     return S.Zero, merged
+
+
+def _joined(s: Expr, ratio: Expr, t: Expr) -> Expr:
+    """n Mean(g) + ratio n Mean(h) of one sample as n Mean(g + ratio h)."""
+    (n, g), (m, h) = s.as_two_terms() if s.is_Mul else (S.One, s), t.as_two_terms() if t.is_Mul else (S.One, t)
+    if n == m and isinstance(g, Mean) and isinstance(h, Mean):
+        return n * Mean(g.summand + ratio * h.summand, g.args[-1])
+    return s + ratio * t
 
 
 def have_independent_coefficients(family: ExponentialFamily, likelihood: Likelihood) -> bool | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sympy import Dummy, Expr, Gt, Lt, Pow, S, Symbol, Tuple, binomial, exp, expand, log, oo
+from sympy import Abs, Dummy, Expr, Gt, Lt, Pow, S, Symbol, Tuple, binomial, exp, expand, log, nan, oo, zoo
 
 from symmle.algebra import Bounds, Facts
 from symmle.record import Condition
@@ -22,6 +22,20 @@ def not_all_equal(expression: Expr, columns: Tuple) -> Condition:
     return Condition(
         Lt(Minimum(expression, columns), Maximum(expression, columns)), "not all equal", (expression,)
     )
+
+
+def _not_all_zero(expression: Expr, columns: Tuple) -> Condition:
+    return Condition(
+        Gt(Maximum(Abs(expression), columns), 0, evaluate=False), "not all at the edge", (expression, S.Zero)
+    )
+
+
+def _stays_positive(e: Expr, values: Mapping[Symbol, Expr], facts: Facts) -> bool:
+    """Whether e, defined, keeps its strict sign when symbols take degenerate values."""
+    plain = facts.encode(e.xreplace(dict(values))).xreplace(dict(values))
+    if plain.has(nan, zoo, oo, -oo):
+        return False
+    return facts.decide_sign(plain) == 1
 
 
 class SampleFacts:
@@ -41,7 +55,8 @@ class SampleFacts:
         self.meaning: dict[Symbol, Expr] = {}  # opaque symbol -> expression in operators
         self.bounds: dict[Symbol, Bounds] = {}
         self.encoding: dict[Expr, Expr] = {}  # opaque symbol -> expression in free symbols
-        self.conditions: dict[Symbol, Condition] = {}  # free or opaque symbol -> what excludes 0
+        # (symbol, its value on a degenerate sample, the condition that excludes it)
+        self.degenerate: list[tuple[Symbol, Expr, Condition]] = []
         samples: dict[Tuple, list[Mean]] = {}
         for operator in means:
             if isinstance(operator, Count):
@@ -59,6 +74,9 @@ class SampleFacts:
         self.meaning[symbol] = operator
         return symbol
 
+    def _zero(self, symbol: Symbol, condition: Condition) -> None:
+        self.degenerate.append((symbol, S.Zero, condition))
+
     # --- use ------------------------------------------------------------------------------------
     def hide(self, expression: Expr) -> Expr:
         """Operators replaced by opaque symbols (and central moments)."""
@@ -73,22 +91,34 @@ class SampleFacts:
             expression = shown
         return expression
 
-    def conditions_of(self, expression: Expr) -> tuple[Condition, ...]:
-        """The conditions under which the free symbols of an opaque expression are strict."""
+    def conditions_of(
+        self, requirement: Expr, facts: Facts, whole: Condition | None = None
+    ) -> tuple[Condition, ...]:
+        """The conditions without which `requirement` > 0 may fail or not be defined.
+
+        A degenerate value that alone does no harm asks for nothing; `whole` is the condition to give
+        where several together do.
+        """
+        needed: list[Condition] = []
+        harmless: dict[Symbol, Expr] = {}
+        for symbol, value, condition in self._degenerate_in(requirement):
+            if _stays_positive(requirement, {symbol: value}, facts):
+                harmless[symbol] = value
+            elif condition not in needed:
+                needed.append(condition)
+        if len(harmless) > 1 and whole is not None and not _stays_positive(requirement, harmless, facts):
+            needed.append(whole)
+        return tuple(needed)
+
+    def _degenerate_in(self, e: Expr) -> list[tuple[Symbol, Expr, Condition]]:
         seen: set[Symbol] = set()
-        todo = set(expression.free_symbols)
+        todo = set(e.free_symbols)
         while todo:
             symbol = todo.pop()
-            if symbol in seen:
-                continue
-            seen.add(symbol)
-            if symbol in self.encoding:
-                todo |= self.encoding[symbol].free_symbols
-        found: list[Condition] = []
-        for symbol, condition in self.conditions.items():
-            if symbol in seen and condition not in found:
-                found.append(condition)
-        return tuple(found)
+            if symbol not in seen:
+                seen.add(symbol)
+                todo |= self.encoding[symbol].free_symbols if symbol in self.encoding else set()
+        return [d for d in self.degenerate if d[0] in seen]
 
     # --- one sample -----------------------------------------------------------------------------
     def _sample(self, columns: Tuple, means: list[Mean]) -> None:
@@ -118,21 +148,13 @@ class SampleFacts:
             self.encoding[symbol] = r.lo + u
         else:
             self.encoding[symbol] = r.hi - u
-        attained_lo, attained_hi = r.lo != -oo and not r.lo_open, r.hi != oo and not r.hi_open
-        if attained_lo or attained_hi:
-            self.conditions[u] = self._edge_condition(t, operator, columns, r, attained_lo, attained_hi)
+        if r.lo != -oo and not r.lo_open:
+            above = Condition(Gt(Maximum(t, columns), r.lo, evaluate=False), "not all at the edge", (t, r.lo))
+            self.degenerate.append((symbol, r.lo, above))
+        if r.hi != oo and not r.hi_open:
+            below = Condition(Lt(Minimum(t, columns), r.hi, evaluate=False), "not all at the edge", (t, r.hi))
+            self.degenerate.append((symbol, r.hi, below))
         return symbol
-
-    def _edge_condition(
-        self, t: Expr, operator: Expr, columns: Tuple, r: Bounds, at_lo: bool, at_hi: bool
-    ) -> Condition:
-        if at_lo and at_hi:
-            return Condition(
-                Gt((operator - r.lo) * (r.hi - operator), 0), "both edges excluded", (t, r.lo, r.hi)
-            )
-        if at_lo:
-            return Condition(Gt(Maximum(t, columns), r.lo), "not all at the edge", (t, r.lo))
-        return Condition(Lt(Minimum(t, columns), r.hi), "not all at the edge", (t, r.hi))
 
     # --- second and higher moments ---------------------------------------------------------------
     def _moments(self, columns: Tuple, summands: Mapping[Expr, Mean], done: set[Expr]) -> None:
@@ -167,6 +189,15 @@ class SampleFacts:
                 self.opaque[summands[a * b]] = c + mean[a] * mean[b]
                 matrix[i, j] = c
                 done.add(a * b)
+        for t in [t for t in summands if t not in group and t not in done]:
+            for i, a in enumerate(group):
+                if a * t in summands and a * t not in done:
+                    m = self._by_range(t, summands[t], columns) if t not in done else self.opaque[summands[t]]
+                    done.add(t)
+                    c = Dummy("C", real=True)
+                    self.meaning[c] = Mean((a - summands[a]) * (t - summands[t]), columns)
+                    self.opaque[summands[a * t]] = c + mean[group[i]] * m
+                    done.add(a * t)
         self._cholesky(matrix, group, columns)
         if len(group) == 1:
             self._higher(columns, summands, group[0], mean[group[0]], matrix[0, 0], done)
@@ -187,9 +218,7 @@ class SampleFacts:
             a = group[0]
             r = self.data.range_of(a * a)
             if r is None or not (r.lo == 0 and r.lo_open):
-                self.conditions[matrix[0, 0]] = Condition(
-                    Gt(Maximum(a * a, columns), 0), "not all at the edge", (a, S.Zero)
-                )
+                self._zero(matrix[0, 0], _not_all_zero(a, columns))
 
     def _cholesky(
         self, matrix: Mapping[tuple[int, int], Symbol], group: list[Expr], columns: Tuple, raw: bool = False
@@ -207,16 +236,14 @@ class SampleFacts:
             d = factor[i, i]
             earlier = [k for k in range(i) if factor[i, k] != 0]
             if raw and not earlier:
-                self.conditions[d] = Condition(
-                    Gt(Maximum(group[i] ** 2, columns), 0), "not all at the edge", (group[i], S.Zero)
-                )
+                self._zero(d, _not_all_zero(group[i], columns))
             elif not earlier:
-                self.conditions[d] = not_all_equal(group[i], columns)
+                self._zero(d, not_all_equal(group[i], columns))
             else:
-                minor = _determinant({key: self.show(s) for key, s in matrix.items()}, earlier + [i])
-                self.conditions[d] = Condition(
-                    Gt(minor, 0), "proportional" if raw else "not on a line", tuple(group[k] for k in (*earlier, i))
-                )
+                minor = self.show(_determinant(matrix, earlier + [i]))
+                reading = "not proportional" if raw else "not on a line"
+                names = tuple(group[k] for k in (*earlier, i))
+                self._zero(d, Condition(Gt(minor, 0, evaluate=False), reading, names))
 
     def _higher(
         self, columns: Tuple, summands: Mapping[Expr, Mean], t: Expr, mean: Symbol, c2: Symbol, done: set[Expr]
@@ -231,7 +258,7 @@ class SampleFacts:
             if k == 4:
                 g = Dummy("g", positive=True)
                 self.encoding[c] = c2**2 + g
-                self.conditions[g] = not_all_equal(t, columns)
+                self._zero(g, not_all_equal(t, columns))
             central[k] = c
             self.opaque[summands[t**k]] = sum(binomial(k, j) * central[j] * mean ** (k - j) for j in range(k + 1))
             done.add(t**k)
@@ -268,7 +295,7 @@ class SampleFacts:
                 symbol = self._by_range(t, summands[t], columns)
                 g = Dummy("g", positive=True)
                 self.encoding[symbol] = h.xreplace({s: w}) + sign * g
-                self.conditions[g] = not_all_equal(free[0], columns)
+                self._zero(g, not_all_equal(free[0], columns))
                 done.add(t)
 
 

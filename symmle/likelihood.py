@@ -121,7 +121,7 @@ def facts_of(declaration: Declaration) -> Facts:
     for lag, source in declaration.lags.items():
         if source in bounds:
             bounds[lag] = bounds[source]
-    return Facts(bounds, encoding)
+    return Facts(bounds, encoding, declaration.where)
 
 
 def _moving_encoding(x: Symbol, support: object, values: dict[Symbol, Expr]) -> Expr | None:

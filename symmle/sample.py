@@ -152,12 +152,6 @@ class OrderStatistic(Statistic):
     def __new__(cls, summand: Any, columns: Any) -> Expr:
         return Expr.__new__(cls, sympify(summand), _as_columns(columns))
 
-    def _eval_is_positive(self) -> bool | None:
-        return True if self.summand.is_positive else None
-
-    def _eval_is_nonnegative(self) -> bool | None:
-        return True if self.summand.is_nonnegative else None
-
 
 class Minimum(OrderStatistic):
     """min_i g(x_i) over the rows of positive weight."""

@@ -119,8 +119,9 @@ _OPEN_LIMITS: dict[Any, dict[Any, Expr]] = {
 class RangeFinder:
     """Ranges of expressions whose symbols lie in given bounds; other symbols are unbounded reals."""
 
-    def __init__(self, bounds: Mapping[Symbol, Bounds]):
+    def __init__(self, bounds: Mapping[Symbol, Bounds], depth: int = 0):
         self.bounds = dict(bounds)
+        self.depth = depth
         self._known: dict[Expr, Bounds | None] = {}
 
     def range_of(self, expression: Expr) -> Bounds | None:
@@ -233,7 +234,7 @@ class RangeFinder:
     # --- monotone in the only symbol ------------------------------------------------------------
     def _by_monotonicity(self, e: Expr) -> Bounds | None:
         free = e.free_symbols
-        if len(free) != 1 or e.count_ops() > 40:
+        if self.depth > 1 or len(free) != 1 or e.count_ops() > 40:
             return None
         (symbol,) = free
         box = self.bounds.get(symbol)
@@ -242,11 +243,11 @@ class RangeFinder:
         slope = attempt_within(0.3, lambda: e.diff(symbol))
         if isinstance(slope, GaveUp):
             return None
-        inner = RangeFinder(self.bounds)
-        direction = inner._by_structure(slope)
+        inner = RangeFinder(self.bounds, self.depth + 1)
+        direction = inner.range_of(slope)
         if direction is None or direction.sign is None:
             slope = attempt_within(0.3, lambda: slope.together().factor())
-            direction = None if isinstance(slope, GaveUp) else inner._by_structure(slope)
+            direction = None if isinstance(slope, GaveUp) else inner.range_of(slope)
         if direction is None or not (direction.is_nonnegative or direction.is_nonpositive):
             return None
         strict = direction.sign is not None

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sympy import Add, Dummy, Expr, Mul, Pow, S, Symbol, cancel, expand, factor_list, log, oo, together
+from sympy import LambertW, acos, atan2, Add, Dummy, Expr, Mul, Pow, S, Symbol, cancel, expand, factor_list, log, oo, together
+
+from sympy.polys.polyerrors import PolificationFailed, PolynomialError
 
 from symmle.algebra.bounds import Bounds, RangeFinder
 from symmle.algebra.budget import GaveUp, attempt_within
@@ -24,16 +26,18 @@ class Facts:
         self,
         bounds: Mapping[Symbol, Bounds],
         encoding: Mapping[Expr, Expr] | None = None,
+        positive: tuple[Expr, ...] = (),
     ):
         self.bounds = dict(bounds)
         self.encoding = dict(encoding or {})
+        self.positive = positive  # expressions that are positive by declaration
         self._ranges = RangeFinder(self.bounds)
         self._free: dict[Symbol, Expr] = {}
         self._signs: dict[Expr, int | None] = {}
         self._encoded = False
 
     def with_bounds(self, more: Mapping[Symbol, Bounds], encoding: Mapping[Expr, Expr] | None = None) -> Facts:
-        return Facts({**self.bounds, **more}, {**self.encoding, **(encoding or {})})
+        return Facts({**self.bounds, **more}, {**self.encoding, **(encoding or {})}, self.positive)
 
     def range_of(self, expression: Expr) -> Bounds | None:
         """An enclosure of the values of an expression, or None."""
@@ -84,32 +88,32 @@ class Facts:
         known = _sign_of_assumptions(e)
         if known is not None or e.is_number:
             return known
-        r = self.range_of(e) if not self._needs_encoding(e) else None
+        r = self.range_of(e)
         if r is not None and r.sign is not None:
             return r.sign
-        f = self.encode(e)
-        return _FreeSigns().sign(f)
-
-    def _needs_encoding(self, e: Expr) -> bool:
-        return any(s in self.encoding for s in e.free_symbols)
+        return _FreeSigns(0, tuple(self.encode(q) for q in self.positive)).sign(self.encode(e))
 
 
 class _FreeSigns:
     """Signs of expressions in free symbols that carry their assumptions (positive or real)."""
 
-    def __init__(self, depth: int = 0):
+    def __init__(self, depth: int = 0, positive: tuple[Expr, ...] = ()):
         self.ranges = RangeFinder({})
         self.depth = depth
+        self.positive = positive
+
+    def _deeper(self) -> _FreeSigns:
+        return _FreeSigns(self.depth + 1, self.positive)
 
     def sign(self, e: Expr) -> int | None:
         known = self._simple(e)
         if known is not None:
             return known
-        if self.depth > 4 or e.count_ops() > MAX_OPERATIONS:
+        if self.depth > 4 or e.count_ops() > MAX_OPERATIONS or e.has(atan2, acos, LambertW):
             return None
         e = _merge_logs(e)
         if isinstance(e, log):
-            return _FreeSigns(self.depth + 1).sign(e.args[0] - 1)
+            return self._deeper().sign(e.args[0] - 1)
         factored = attempt_within(0.7, _factors, e)
         if isinstance(factored, GaveUp):
             return None
@@ -117,8 +121,6 @@ class _FreeSigns:
         for base, power in factored:
             s = self._of_factor(base)
             if s is None:
-                if power.is_even and base.is_real and False:
-                    continue
                 return None
             total *= s if not (power.is_even) else s * s
         return total
@@ -128,16 +130,24 @@ class _FreeSigns:
         if known is not None:
             return known
         r = self.ranges.range_of(e)
-        return None if r is None else r.sign
+        if r is not None and r.sign is not None:
+            return r.sign
+        for q in self.positive:
+            ratio = cancel(e / q) if e.free_symbols == q.free_symbols else e
+            if ratio.is_number and ratio.is_real and ratio != 0:
+                return 1 if ratio > 0 else -1
+        return None
 
     def _of_factor(self, e: Expr) -> int | None:
         known = self._simple(e)
         if known is not None:
             return known
         if isinstance(e, log):
-            return _FreeSigns(self.depth + 1).sign(e.args[0] - 1)
+            return self._deeper().sign(e.args[0] - 1)
+        if isinstance(e, Pow) and e.exp.is_real:
+            return 1 if self._deeper().sign(e.base) == 1 else None
         if isinstance(e, Add):
-            return self._of_sum(e) or self._of_root_sum(e)
+            return self._of_sum(e) or self._of_root_sum(e) or self._of_quadratic(e)
         return None
 
     def _of_sum(self, e: Expr) -> int | None:
@@ -147,6 +157,19 @@ class _FreeSigns:
         if None in weak or len(weak) != 1 or not strict:
             return None
         return weak.pop()
+
+    def _of_quadratic(self, e: Expr) -> int | None:
+        """a s**2 + b s + c with a of one sign and b**2 < 4 a c: the sign of a."""
+        for s in sorted(e.free_symbols, key=str):
+            p = e.as_poly(s)
+            if p is None or p.degree() != 2:
+                continue
+            a, b, c = p.all_coeffs()
+            inner = self._deeper()
+            sign = inner.sign(a)
+            if sign is not None and inner.sign(expand(4 * a * c - b**2)) == 1:
+                return sign
+        return None
 
     def _weak(self, term: Expr) -> tuple[int | None, bool]:
         """(sign, strict) of a term; an even power of a real symbol is nonnegative, not strict."""
@@ -158,7 +181,7 @@ class _FreeSigns:
                 if r is not None and (r.is_nonnegative or r.is_nonpositive):
                     s, strict = (1 if r.is_nonnegative else -1), False
                 elif isinstance(factor, log):
-                    s = _FreeSigns(self.depth + 1).sign(factor.args[0] - 1)
+                    s = self._deeper().sign(factor.args[0] - 1)
             if s is None or s == 0:
                 return None, False
             total *= s
@@ -170,7 +193,7 @@ class _FreeSigns:
         if len(roots) != 1:
             return None
         rest = e - roots[0]
-        inner = _FreeSigns(self.depth + 1)
+        inner = self._deeper()
         s_root, s_rest = inner.sign(roots[0]), inner.sign(rest)
         if s_root is None:
             q = _square_root(roots[0])
@@ -225,7 +248,13 @@ def _factors(e: Expr) -> list[tuple[Expr, Expr]]:
     numerator, denominator = cancel(together(e)).as_numer_denom()
     found: list[tuple[Expr, Expr]] = []
     for part in (numerator, denominator):
-        coefficient, factors = factor_list(part)
+        if part.is_number or part.is_Symbol:
+            found.append((part, S.One))
+            continue
+        try:
+            coefficient, factors = factor_list(part)
+        except (PolynomialError, PolificationFailed):
+            coefficient, factors = S.One, [(part, 1)]
         found.append((coefficient, S.One))
         found.extend((f, S(k)) for f, k in factors)
     return found

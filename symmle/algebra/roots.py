@@ -19,6 +19,7 @@ from sympy import (
     Integral,
     LambertW,
     Mul,
+    Piecewise,
     Poly,
     Pow,
     Rational,
@@ -29,7 +30,8 @@ from sympy import (
     besseli,
     cancel,
     cos,
-    digamma,
+    erf,
+    erfc,
     exp,
     expand,
     factor_list,
@@ -37,6 +39,7 @@ from sympy import (
     gamma,
     log,
     loggamma,
+    lowergamma,
     polygamma,
     powsimp,
     sign,
@@ -45,12 +48,15 @@ from sympy import (
     sqrt,
     tan,
     together,
+    uppergamma,
+    zeta,
 )
 
 from symmle.algebra.budget import GaveUp, attempt_within
 from symmle.algebra.facts import Facts
 
 MAX_ROOT_OPERATIONS = 400
+_NOT_INVERTED = (polygamma, gamma, loggamma, besseli, Abs, sign, Piecewise, erf, erfc, uppergamma, lowergamma, zeta)
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,8 @@ def solve_equation(e: Expr, v: Symbol, facts: Facts, depth: int = 0) -> Roots | 
     """All roots of e = 0 in v, or GaveUp. Roots of cleared denominators are left out."""
     if not e.has(v):
         return GaveUp("the unknown does not occur")
+    if any(n.has(v) for n in e.atoms(*_NOT_INVERTED)):
+        return GaveUp(f"{v} stands in a function that no rule inverts")
     cleared = attempt_within(2.0, _numerator, e)
     if isinstance(cleared, GaveUp):
         return cleared
@@ -442,7 +450,7 @@ def _amplitude_phase(e: Expr, v: Symbol, facts: Facts, depth: int) -> Roots | Ga
 
 
 def _sympy_solve(e: Expr, v: Symbol, facts: Facts, depth: int) -> Roots | GaveUp:
-    if e.has(digamma, polygamma, gamma, loggamma, besseli, Abs, sign) or e.count_ops() > 60 or depth > 1:
+    if e.count_ops() > 60 or depth > 1:
         return GaveUp("transcendental beyond the rules")
     answer = attempt_within(1.5, solve, e, v)
     if isinstance(answer, GaveUp):

@@ -1,1 +1,17 @@
+"""The ways of solving, in the one order in which they are tried."""
 
+from symmle.strategies.combination import Combination
+from symmle.strategies.elimination import Elimination, Joint
+from symmle.strategies.moments import Moments
+from symmle.strategies.problem import Strategy
+
+
+def strategies_for(parameters: int) -> tuple[Strategy, ...]:
+    """Moments, joint, then for each number of closed parameters elimination before combination."""
+    ladder: list[Strategy] = [Moments(), Joint()]
+    for size in range(parameters - 1, 0, -1):
+        ladder += [Elimination(size), Combination(size)]
+    return tuple(ladder)
+
+
+__all__ = ["strategies_for"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sympy import Expr, Mul, Pow, S, Symbol, factor_terms, powsimp
+from sympy import And, Expr, Gt, Interval, Lt, Mul, Pow, S, Set, Symbol, expand, factor_terms, fraction, oo, powsimp, together
 
 from symmle.algebra import Facts, GaveUp, attempt_within
 from symmle.inequalities import SampleFacts
@@ -18,7 +18,7 @@ def candidates_of(
     kept: list[Candidate] = []
     rejected: list[Rejected] = []
     for solution in solutions:
-        shown = {p: tidy(known.show(e)) for p, e in solution.values.items()}
+        shown = {p: known.show(tidy(e)) for p, e in solution.values.items()}
         decided = {p: problem.decide_in_domain(e, p, facts) for p, e in solution.values.items()}
         outside = [p for p, d in decided.items() if d is False]
         values = tuple(shown.items())
@@ -31,7 +31,7 @@ def candidates_of(
             if total and not inside:
                 rejected.append(Rejected(values, f"outside the domain at each of {total} random samples"))
                 continue
-        conditions = _conditions(problem, solution, shown, decided, known)
+        conditions = _conditions(problem, solution, shown, decided, known, facts)
         if any(c.closed == shown for c in kept):
             continue
         kept.append(Candidate(shown, conditions, in_domain))
@@ -44,26 +44,43 @@ def _conditions(
     shown: dict[Symbol, Expr],
     decided: dict[Symbol, bool | None],
     known: SampleFacts,
+    facts: Facts,
 ) -> tuple[Condition, ...]:
     """What excludes degenerate samples, and for what is not decided, that the value is in the domain."""
-    from sympy import And, Gt, Interval, Lt, oo
-
     found: list[Condition] = []
     for p, e in solution.values.items():
-        for condition in known.conditions_of(e):
-            if condition not in found:
-                found.append(condition)
-        if decided[p] is None:
-            domain = problem.domains[p]
-            if isinstance(domain, Interval):
-                bounds = []
-                if domain.start != -oo:
-                    bounds.append(Gt(shown[p], domain.start, evaluate=False))
-                if domain.end != oo:
-                    bounds.append(Lt(shown[p], domain.end, evaluate=False))
-                if bounds:
-                    found.append(Condition(And(*bounds, evaluate=False) if len(bounds) > 1 else bounds[0], "in the domain", (p,)))
+        inside = _in_domain_condition(problem.domains[p], p, shown[p])
+        for requirement in _requirements(problem.domains[p], e):
+            for condition in known.conditions_of(requirement, facts, inside):
+                if condition not in found:
+                    found.append(condition)
+        if decided[p] is None and inside is not None and inside not in found:
+            found.append(inside)
     return tuple(found)
+
+
+def _requirements(domain: Set, value: Expr) -> list[Expr]:
+    """Expressions that are positive where the value is defined and inside its domain."""
+    found = [] if not isinstance(domain, Interval) else [
+        side
+        for bound, side in ((domain.start, value - domain.start), (domain.end, domain.end - value))
+        if bound not in (oo, -oo)
+    ]
+    found.extend(d for d in [fraction(together(value))[1]] if not d.is_number)
+    return found
+
+
+def _in_domain_condition(domain: Set, p: Symbol, value: Expr) -> Condition | None:
+    if not isinstance(domain, Interval):
+        return None
+    bounds = []
+    if domain.start != -oo:
+        bounds.append(Gt(value, domain.start, evaluate=False))
+    if domain.end != oo:
+        bounds.append(Lt(value, domain.end, evaluate=False))
+    if not bounds:
+        return None
+    return Condition(And(*bounds, evaluate=False) if len(bounds) > 1 else bounds[0], "in the domain", (p,))
 
 
 def tidy(e: Expr) -> Expr:
@@ -75,7 +92,7 @@ def tidy(e: Expr) -> Expr:
 
 
 def _roots_of_quotients(e: Expr) -> Expr:
-    """sqrt(a) sqrt(b) and a/sqrt(a) collected under one root where all parts are positive."""
+    """sqrt(a)/sqrt(b) under one root, its quotient written out: sqrt(C_yy - C_yz**2/C_zz)."""
     return e.replace(
         lambda n: isinstance(n, Mul) and sum(isinstance(f, Pow) and abs(f.exp) == S.Half for f in n.args) > 1,
         _one_root,
@@ -85,11 +102,16 @@ def _roots_of_quotients(e: Expr) -> Expr:
 def _one_root(product: Mul) -> Expr:
     inside, rest = S.One, S.One
     for f in product.args:
-        if isinstance(f, Pow) and abs(f.exp) == S.Half and f.base.is_nonnegative:
+        if isinstance(f, Pow) and abs(f.exp) == S.Half:
             inside *= f.base if f.exp > 0 else 1 / f.base
         else:
             rest *= f
-    return rest * Pow(inside, S.Half)
+    # every factor is the root of a positive number here, so that the roots may be joined
+    numerator, denominator = fraction(together(inside))
+    spread = numerator / denominator
+    if isinstance(denominator, Symbol):
+        spread = expand(numerator) / denominator if not numerator.is_Add else sum(t / denominator for t in numerator.args)
+    return rest * Pow(spread, S.Half)
 
 
 __all__ = ["candidates_of", "tidy"]

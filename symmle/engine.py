@@ -1,0 +1,336 @@
+"""The one orchestrator: a declaration goes in, an estimator and the trace of its derivation come out.
+
+Strategies stand in one order. Whatever was reached when the time is up stands; the rest is left as
+remaining equations.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import mpmath
+from sympy import Expr, Symbol, Tuple
+
+from symmle.algebra import GaveUp, attempt_within, compile_expression, seconds_left
+from symmle.certify import certify_point, certify_profile
+from symmle.declare.declaration import Declaration
+from symmle.estimator import BySymbol, Estimator, Kind, StationaryPoint
+from symmle.family import support_parameters
+from symmle.identifiability import information_rank
+from symmle.likelihood import Likelihood, build_likelihood
+from symmle.record import Attempt, Equation, Relation, Step, Trace
+from symmle.reduction import solve_constraints, with_numbers
+from symmle.score import ScoreSystem, split_means
+from symmle.strategies import strategies_for
+from symmle.strategies.combination import Combination
+from symmle.strategies.obstacles import find_obstacle
+from symmle.strategies.problem import Candidate, Problem, Solved, real_part
+
+Progress = Callable[[str], None]
+
+
+@dataclass
+class Outcome:
+    """What a run has reached; every field is valid at any time."""
+
+    declaration: Declaration
+    trace: Trace = field(default_factory=Trace)
+    likelihood: Likelihood | None = None
+    score: ScoreSystem | None = None
+    estimator: Estimator | None = None
+
+
+class Run:
+    """One derivation. The run owns all state, the budget and the choice among candidates."""
+
+    def __init__(self, declaration: Declaration, time_limit: float, progress: Progress | None = None):
+        self.outcome = Outcome(declaration)
+        self.time_limit = time_limit
+        self.progress = progress or (lambda text: None)
+
+    @property
+    def trace(self) -> Trace:
+        return self.outcome.trace
+
+    def go(self) -> Outcome:
+        """Derive within the time limit."""
+        answer = attempt_within(self.time_limit, self._derive)
+        if isinstance(answer, GaveUp):
+            self.trace.attempt(Attempt("derivation", False, answer.reason))
+        if self.outcome.estimator is None:
+            self.outcome.estimator = self._unsolved(answer.reason if isinstance(answer, GaveUp) else "")
+        return self.outcome
+
+    # --- the way of a model ---------------------------------------------------------------------
+    def _derive(self) -> None:
+        declaration = self.outcome.declaration
+        self.progress("opening the log-likelihood")
+        likelihood = build_likelihood(declaration)
+        self.outcome.likelihood = likelihood
+        self.outcome.score = ScoreSystem(likelihood)
+        self._record_likelihood(likelihood)
+        reduced, back = declaration, {}
+        if declaration.constraints and not declaration.latent:
+            solved = solve_constraints(declaration)
+            if solved is not None:
+                reduced, back = solved
+                self.trace.add(
+                    Step(
+                        "constraints",
+                        declaration.constraints,
+                        tuple(back.values()),
+                        Relation.DEFINITION,
+                        tuple(back),
+                    )
+                )
+        work = likelihood if reduced is declaration else build_likelihood(reduced)
+        obstacle = find_obstacle(work)
+        if obstacle is not None:
+            self.trace.attempt(Attempt("likelihood equations", False, obstacle))
+            self.outcome.estimator = self._unsolved(obstacle)
+            return
+        problem = self._problem(work)
+        self._record_score(problem)
+        rank = attempt_within(2.0, information_rank, work)
+        if isinstance(rank, int) and rank < len(problem.parameters):
+            reason = f"not identifiable: the information has rank {rank} for {len(problem.parameters)} parameters"
+            self.trace.attempt(Attempt("identifiability", False, reason))
+            self.outcome.estimator = self._unsolved(reason)
+            return
+        if isinstance(rank, int):
+            self.trace.add(Step("identifiability", (), (), Relation.DEFINITION, problem.parameters, details=(("rank", rank),)))
+        self.outcome.estimator = self._unsolved("", problem)
+        solved_parts = self._solve(problem)
+        if self._should_retry_with_numbers(solved_parts, reduced):
+            again = self._problem(build_likelihood(with_numbers(reduced)))
+            kept = self.trace.steps[:], self.trace.attempts[:]
+            retried = self._solve(again)
+            if _closes_more(retried, solved_parts):
+                problem, solved_parts = again, retried
+            else:
+                self.trace.steps, self.trace.attempts = kept
+        if solved_parts is None:
+            self._certify(problem)
+            return
+        self._conclude(problem, solved_parts, back)
+
+    def _problem(self, likelihood: Likelihood) -> Problem:
+        movable = frozenset(support_parameters(likelihood) & set(likelihood.parameters))
+        return Problem(likelihood, ScoreSystem(likelihood), movable)
+
+    def _solve(self, problem: Problem) -> Solved | None:
+        for strategy in strategies_for(len(problem.parameters)):
+            if seconds_left() < 1.0:
+                self.trace.attempt(Attempt(strategy.name, False, "no time is left"))
+                return None
+            self.progress(f"trying {strategy.name}")
+            started = time.monotonic()
+            answer = strategy.attempt(problem)
+            spent = time.monotonic() - started
+            if isinstance(answer, Solved):
+                self.trace.attempt(Attempt(strategy.name, True, "", spent))
+                for step in answer.steps:
+                    self.trace.add(step)
+                return self._combine_further(problem, answer)
+            self.trace.attempt(Attempt(strategy.name, False, answer.reason, spent))
+        return None
+
+    def _combine_further(self, problem: Problem, solved: Solved) -> Solved:
+        """Combinations of the equations that an elimination left, where more than one is left."""
+        if len(solved.remaining) < 2 or len(solved.candidates) != 1 or solved.route != "profile":
+            return solved
+        closed = solved.candidates[0].closed
+        left = Problem(problem.likelihood, ScoreSystem(problem.likelihood, solved.remaining), problem.movable)
+        left.__dict__["equations"] = {p: _put_in(problem, p, closed) for p in solved.remaining}
+        answer = attempt_within(min(6.0, seconds_left() / 2), Combination().attempt, left)
+        if not isinstance(answer, Solved) or len(answer.candidates) != 1:
+            return solved
+        self.trace.attempt(Attempt("combination of the remaining equations", True))
+        for step in answer.steps:
+            self.trace.add(step)
+        more = answer.candidates[0].closed
+        candidate = Candidate(
+            {**{p: e.xreplace(more) for p, e in closed.items()}, **more},
+            solved.candidates[0].conditions + answer.candidates[0].conditions,
+            None,
+        )
+        return Solved("combination", solved.parameters + answer.parameters, (candidate,), (), (), answer.remaining)
+
+    def _should_retry_with_numbers(self, solved: Solved | None, declaration: Declaration) -> bool:
+        if not any(v is not None for v in declaration.constants.values()) or seconds_left() < 3.0:
+            return False
+        return solved is None or bool(solved.remaining)
+
+    # --- conclusion -----------------------------------------------------------------------------
+    def _conclude(self, problem: Problem, solved: Solved, back: dict[Symbol, Expr]) -> None:
+        best, others = _ranked(problem, solved)
+        equations = tuple(
+            Equation(p, _put_in(problem, p, best.closed), "profile score" if solved.route == "profile" else "score")
+            for p in solved.remaining
+        )
+        if equations:
+            self.trace.add(
+                Step(
+                    "remaining",
+                    tuple(problem.equations[p] for p in solved.remaining),
+                    tuple(e.expression for e in equations),
+                    Relation.EQUAL,
+                    solved.remaining,
+                    details=(("closed", tuple(Tuple(p, e) for p, e in best.closed.items())),),
+                )
+            )
+        closed = {**best.closed, **{p: e.xreplace(best.closed) for p, e in back.items()}}
+        ordered = BySymbol({p: closed[p] for p in self.outcome.declaration.parameters if p in closed})
+        self.outcome.estimator = Estimator(
+            closed=ordered,
+            remaining=equations,
+            conditions=best.conditions,
+            kind="closed form" if not equations else "reduced",
+            route=solved.route,
+            alternatives=tuple(BySymbol(c.closed) for c in others),
+            points=(self._point(ordered, equations),),
+        )
+        self._certify(problem, solved, best)
+
+    def _point(self, closed: dict[Symbol, Expr], equations: tuple[Equation, ...]) -> StationaryPoint:
+        values = BySymbol({**closed, **{e.parameter: e.parameter for e in equations}})
+        return StationaryPoint(values, reason="no proof was attempted")
+
+    def _certify(self, problem: Problem, solved: Solved | None = None, best: Candidate | None = None) -> None:
+        estimator = self.outcome.estimator
+        assert estimator is not None
+        self.progress("looking for a proof that it is the maximum")
+        conditions = estimator.conditions
+        answer = attempt_within(
+            max(0.5, min(8.0, seconds_left() - 0.5)), certify_point, problem, estimator, solved is not None and len(solved.candidates) == 1
+        )
+        certificate = None if isinstance(answer, GaveUp) or isinstance(answer, str) else answer
+        reason = answer.reason if isinstance(answer, GaveUp) else answer if isinstance(answer, str) else ""
+        profile = None
+        if estimator.route == "profile" and solved is not None:
+            made = attempt_within(3.0, certify_profile, problem, solved.parameters, conditions)
+            profile = None if isinstance(made, GaveUp | str) else made
+        points = estimator.points or (
+            StationaryPoint(BySymbol({e.parameter: e.parameter for e in estimator.remaining})),
+        )
+        points = tuple(
+            StationaryPoint(
+                p.values, certificate.kind if certificate is not None else Kind.UNDECIDED, certificate, p.boundary, None, reason
+            )
+            for p in points
+        )
+        self.outcome.estimator = Estimator(
+            estimator.closed,
+            estimator.remaining,
+            points,
+            conditions,
+            estimator.kind,
+            estimator.route,
+            estimator.alternatives,
+            profile,
+            estimator.notes + (() if certificate is not None else (f"no proof of a global maximum for every sample: {reason}",)),
+        )
+        for proof, rule in ((certificate, "certificate"), (profile, "profile certificate")):
+            if proof is not None:
+                self.trace.add(
+                    Step(
+                        rule,
+                        tuple(estimator.closed.values()),
+                        (),
+                        Relation.THEOREM,
+                        tuple(estimator.closed),
+                        conditions,
+                        details=(("certificate", proof), ("theorem", proof.theorem)),
+                    )
+                )
+        if conditions:
+            self.trace.add(Step("existence", (), (), Relation.DEFINITION, tuple(estimator.closed), conditions))
+        if estimator.closed:
+            self.trace.add(
+                Step(
+                    "estimate",
+                    (),
+                    tuple(estimator.closed.values()),
+                    Relation.DEFINITION,
+                    tuple(estimator.closed),
+                    conditions,
+                )
+            )
+
+    def _unsolved(self, reason: str, problem: Problem | None = None) -> Estimator:
+        equations: tuple[Equation, ...] = ()
+        if problem is not None:
+            equations = tuple(Equation(p, e) for p, e in problem.equations.items())
+        return Estimator(remaining=equations, notes=(reason,) if reason else ())
+
+    # --- records --------------------------------------------------------------------------------
+    def _record_likelihood(self, likelihood: Likelihood) -> None:
+        densities = tuple(f.part.density for f in likelihood.forms)
+        self.trace.add(Step("model", (), densities, Relation.DEFINITION))
+        self.trace.add(Step("likelihood", (), densities, Relation.DEFINITION))
+        self.trace.add(Step("logarithm", densities, likelihood.log_density, Relation.LOGARITHM))
+        from symmle.sample import Total, statistics_of
+
+        before = tuple(Total(f.opened, f.columns) for f in likelihood.forms)
+        shown = likelihood.displayed
+        self.trace.add(
+            Step(
+                "normal form",
+                before,
+                (shown,),
+                Relation.EQUAL,
+                details=(
+                    ("statistics", tuple(statistics_of(shown))),
+                    ("family", "" if likelihood.has_residual else "exponential family"),
+                ),
+            )
+        )
+
+    def _record_score(self, problem: Problem) -> None:
+        self.trace.add(
+            Step(
+                "score",
+                (problem.likelihood.log_likelihood,),
+                tuple(problem.score.equations.values()),
+                Relation.DERIVATIVE,
+                problem.parameters,
+            )
+        )
+
+
+def _put_in(problem: Problem, parameter: Symbol, closed: dict[Symbol, Expr]) -> Expr:
+    return split_means(problem.equations[parameter].xreplace(closed)).expand(deep=False, power_base=False, log=False)
+
+
+def _closes_more(new: Solved | None, old: Solved | None) -> bool:
+    if new is None:
+        return False
+    return old is None or len(new.remaining) < len(old.remaining)
+
+
+def _ranked(problem: Problem, solved: Solved) -> tuple[Candidate, list[Candidate]]:
+    """The candidate that is best by log-likelihood most often at random samples, and the others."""
+    candidates = list(solved.candidates)
+    if len(candidates) == 1:
+        return candidates[0], []
+    l = compile_expression(problem.likelihood.log_likelihood)
+    compiled = [{p: compile_expression(e) for p, e in c.closed.items()} for c in candidates]
+    wins = [0] * len(candidates)
+    for values, rows in problem.points:
+        found: list[tuple[object, int]] = []
+        for i, functions in enumerate(compiled):
+            try:
+                point = {p: real_part(f(values, rows)) for p, f in functions.items()}
+                if all(v is not None and problem.contains(p, v, values) for p, v in point.items()):
+                    found.append((mpmath.re(l({**values, **point}, rows)), i))
+            except (ZeroDivisionError, ValueError, ArithmeticError):
+                continue
+        if found:
+            wins[max(found)[1]] += 1
+    order = sorted(range(len(candidates)), key=lambda i: -wins[i])
+    return candidates[order[0]], [candidates[i] for i in order[1:]]
+
+
+__all__ = ["Outcome", "Run"]

@@ -1,0 +1,89 @@
+"""Declarations made smaller: parameters held fixed, linear constraints solved for a parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from sympy import Expr, Interval, Symbol, expand, oo
+
+from symmle.declare.declaration import Declaration, SamplePart
+from symmle.errors import ModelError
+
+
+def hold_fixed(declaration: Declaration, fixed: Mapping[Symbol, Expr | None]) -> Declaration:
+    """The parameters of `fixed` become constants, with a value or without."""
+    for symbol, value in fixed.items():
+        domain = declaration.parameters[symbol]
+        if value is not None and domain.contains(value) == False:  # noqa: E712 - a SymPy truth value
+            raise ModelError(f"Parameter `{symbol}` of model '{declaration.name}' has the domain {domain}; it was fixed at {value}. Fix it inside.")
+    kept = {p: s for p, s in declaration.parameters.items() if p not in fixed}
+    return replace(declaration, parameters=kept, constants={**declaration.constants, **fixed})
+
+
+def solve_constraints(declaration: Declaration) -> tuple[Declaration, dict[Symbol, Expr]] | None:
+    """Each linear constraint solved for its last parameter: a declaration without them, and the map.
+
+    None where a constraint is not linear in any parameter.
+    """
+    solved: dict[Symbol, Expr] = {}
+    parameters, where = dict(declaration.parameters), list(declaration.where)
+    for constraint in declaration.constraints:
+        e = expand(constraint.xreplace(solved))
+        for p in reversed([p for p in parameters if e.has(p)]):
+            coefficient = e.coeff(p)
+            rest = expand(e - coefficient * p)
+            if coefficient != 0 and not coefficient.free_symbols & set(parameters) and not rest.has(p):
+                value = -rest / coefficient
+                solved = {q: s.xreplace({p: value}) for q, s in solved.items()} | {p: value}
+                domain = parameters.pop(p)
+                if isinstance(domain, Interval):
+                    where.extend(
+                        side
+                        for bound, side in ((domain.start, value - domain.start), (domain.end, domain.end - value))
+                        if bound not in (oo, -oo)
+                    )
+                break
+        else:
+            return None
+    samples = tuple(
+        SamplePart(
+            part.columns,
+            {x: s.xreplace(solved) for x, s in part.support.items()},
+            part.density.xreplace(solved),
+            part.given,
+            tuple((w.xreplace(solved), f.xreplace(solved)) for w, f in part.components),
+        )
+        for part in declaration.samples
+    )
+    return (
+        replace(
+            declaration,
+            samples=samples,
+            parameters=parameters,
+            constraints=(),
+            where=tuple(w.xreplace(solved) for w in where),
+        ),
+        solved,
+    )
+
+
+def with_numbers(declaration: Declaration) -> Declaration:
+    """Constants that have a value put in as numbers."""
+    values = {c: v for c, v in declaration.constants.items() if v is not None}
+    samples = tuple(
+        SamplePart(
+            part.columns,
+            {x: s.xreplace(values) for x, s in part.support.items()},
+            part.density.xreplace(values),
+            part.given,
+            part.components,
+        )
+        for part in declaration.samples
+    )
+    return replace(
+        declaration,
+        samples=samples,
+        constants={c: v for c, v in declaration.constants.items() if v is None},
+        where=tuple(w.xreplace(values) for w in declaration.where),
+    )
