@@ -1,0 +1,129 @@
+"""The parts of a written derivation, before they are put into LaTeX, HTML or plain text."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from sympy import Basic, Expr, Set, Symbol
+
+from symmle.report.layout import Piece
+from symmle.report.typesetter import Names
+
+
+@dataclass(frozen=True)
+class Heading:
+    title: str
+
+
+@dataclass(frozen=True)
+class Words:
+    text: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """left relation right, the right side in pieces between which the line may be broken."""
+
+    left: str
+    right: tuple[Piece, ...]
+    relation: str = "="
+    end: str = ""
+
+
+@dataclass(frozen=True)
+class Display:
+    rows: tuple[Row, ...]
+
+
+Block = Heading | Words | Display
+
+
+class Dialect(ABC):
+    """How mathematics is written in one kind of text."""
+
+    equals = "="
+    room: float = 37.0  # em of a line
+    implies: str
+    iff: str
+
+    def __init__(self, names: Names | None = None):
+        self.names = names or Names()
+        self.single = False  # one parameter: an ordinary derivative
+        self.shown: dict[Basic, str] = {}  # expressions that the reader has seen, and what they were called
+
+    @contextmanager
+    def hatted(self, symbols: Iterable[Symbol]) -> Iterator[None]:
+        """Within it these symbols are printed with a hat."""
+        kept, self.names = self.names, replace(self.names, hats=frozenset(symbols))
+        yield
+        self.names = kept
+
+    @abstractmethod
+    def write(self, expression: Basic) -> str:
+        """An expression."""
+
+    @abstractmethod
+    def pieces(self, expression: Basic, room: float) -> list[Piece]:
+        """An expression in pieces between which a line may be broken."""
+
+    @abstractmethod
+    def indexed(self, expression: Basic, columns: tuple[Symbol, ...]) -> str:
+        """An expression with the index i on these columns."""
+
+    @abstractmethod
+    def math(self, text: str) -> str:
+        """Mathematics within words."""
+
+    @abstractmethod
+    def plain(self, text: str) -> str:
+        """Words from outside (a model's name, a reason), with what is special in this text escaped."""
+
+    @abstractmethod
+    def observation(self, column: Symbol, place: str) -> str:
+        """The first ("1") or last ("n") value of a column."""
+
+    @abstractmethod
+    def legend(self, text: str) -> list[str]:
+        """What must be said of the signs that occur in a written derivation."""
+
+    @abstractmethod
+    def hat(self, symbol: Symbol) -> str: ...
+
+    @abstractmethod
+    def function(self, letter: str, arguments: str) -> str:
+        """A function by its letter: "L", "l" (the log-likelihood), "f", "E"."""
+
+    @abstractmethod
+    def slope(self, parameter: Symbol, second: Symbol | None = None) -> str:
+        """The derivative of the log-likelihood."""
+
+    @abstractmethod
+    def big(self, kind: str, columns: tuple[Symbol, ...], body: str) -> str:
+        """The product or sum over the rows of a sample."""
+
+    @abstractmethod
+    def member(self, text: str, domain: Set) -> str:
+        """`text` lies in `domain`: 0 < p < 1, mu in R."""
+
+    @abstractmethod
+    def letter(self, name: str) -> str:
+        """A sign by its name: "J" observed, "I" expected information, "T" statistic with an index."""
+
+    @abstractmethod
+    def matrix_entry(self, name: str, row: int, column: int) -> str: ...
+
+    @abstractmethod
+    def width(self, text: str) -> float: ...
+
+    # --- what needs only the above
+    def listed(self, symbols: Iterable[Basic]) -> str:
+        return ", ".join(self.write(s) for s in symbols)
+
+    def row(self, left: str, right: Expr | str, relation: str = "=", end: str = "") -> Row:
+        if isinstance(right, str):
+            return Row(left, (Piece(right),), relation, end)
+        room = self.room - self.width(left) - 2.0
+        return Row(left, tuple(self.pieces(right, max(room, self.room / 2))), relation, end)

@@ -1,0 +1,284 @@
+"""A derivation in LaTeX: `write_latex` gives the body, `document` a file that compiles."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from sympy import Basic, Complement, FiniteSet, Interval, Range, S, Set, Symbol, Union, oo
+
+from symmle.report.blocks import Block, Dialect, Display, Heading, Row, Words
+from symmle.report.breaking import pieces_of
+from symmle.report.layout import Piece, lines_of, width
+from symmle.report.names import latex_name
+from symmle.report.printer import TextbookPrinter
+from symmle.report.story import blocks_of, title_of
+from symmle.sample import Count
+
+_SPECIAL = str.maketrans(
+    {
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+    }
+    | {"^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "<": r"\textless{}", ">": r"\textgreater{}"}
+)
+_LETTERS = {
+    "given": r"\mid",
+    "dots": r"\dots",
+    "(": "(",
+    ")": ")",
+    "V": r"\operatorname{Cov}",
+    "I": r"\mathcal{I}",
+}
+_FUNCTIONS = {"l": r"\ell", "E": r"\operatorname{E}", "Var": r"\operatorname{Var}"}
+
+# What is said of a sign where it occurs.
+_LEGEND = (
+    (r"\\overline\{", r"a bar over an expression denotes its mean over the sample"),
+    (r"\\psi'", r"$\psi$ denotes the digamma function and $\psi'$ its derivative"),
+    (r"\\psi(?!')", r"$\psi$ denotes the digamma function"),
+    (r"(?<![A-Za-z])I_[{\d]", r"$I_\nu$ denotes the modified Bessel function of the first kind"),
+    (r"(?<![A-Za-z])W_", r"$W_0$ and $W_{-1}$ denote the real branches of Lambert's function"),
+    (r"_\{\((1|n)", r"a subscript in brackets denotes the place in the ordered sample"),
+)
+
+
+class Latex(Dialect):
+    r"""LaTeX with amsmath; words hold mathematics between dollars.
+
+    Attributes
+    ----------
+    room : float
+        The width of a line in em; a text of the standard classes at 10 pt has 34.5.
+    """
+
+    room = 32.5
+    implies = r"\Rightarrow"
+    iff = r"\iff"
+    opening, closing = "$", "$"
+
+    def printer(self) -> TextbookPrinter:
+        return TextbookPrinter(self.names)
+
+    def write(self, expression: Basic) -> str:
+        return str(self.printer().doprint(expression))
+
+    def pieces(self, expression: Basic, room: float) -> list[Piece]:
+        printer = self.printer()
+        found = pieces_of(printer, expression, room)
+        if sum(width(p.text) for p in found) > 1.7 * room:
+            short = TextbookPrinter(replace(self.names, bars=True))
+            other = pieces_of(short, expression, room)
+            if sum(width(p.text) for p in other) < 0.75 * sum(width(p.text) for p in found):
+                return other
+        return found
+
+    def indexed(self, expression: Basic, columns: tuple[Symbol, ...]) -> str:
+        printer = self.printer()
+        with printer._indexed(columns):
+            return str(printer._print(expression))
+
+    def math(self, text: str) -> str:
+        return f"{self.opening}{text}{self.closing}"
+
+    def plain(self, text: str) -> str:
+        return text.translate(_SPECIAL)
+
+    def observation(self, column: Symbol, place: str) -> str:
+        if place == "n" and len(self.names.samples) > 1:
+            place = next(self.write(Count(part)) for part in self.names.samples if column in part)
+        return latex_name(column.name, index=place)
+
+    def legend(self, text: str) -> list[str]:
+        notes: list[str] = []
+        for pattern, words in _LEGEND:
+            if re.search(pattern, text) and not any(words.removesuffix(" function") in n for n in notes):
+                notes.append(words)
+        for level in sorted(set(re.findall(r"(?<![A-Za-z\\])n_\{?(\d+)\}?", text)), key=int):
+            sign = f"n_{level}" if len(level) == 1 else f"n_{{{level}}}"
+            column = self.write(self.names.samples[0][0]) if self.names.samples else "x"
+            notes.append(rf"${sign}$ denotes the number of observations with ${column}_i = {level}$")
+        return notes
+
+    def hat(self, symbol: Symbol) -> str:
+        return latex_name(symbol.name, accent="hat")
+
+    def function(self, letter: str, arguments: str) -> str:
+        if letter == "1":
+            return rf"\mathbf{{1}}\{{{arguments}\}}"
+        if letter == "widehat":
+            return (
+                rf"\widehat{{{arguments}}}"
+                if width(arguments) < 3
+                else rf"\bigl({arguments}\bigr)^{{\wedge}}"
+            )
+        if letter.startswith("hat "):
+            name = latex_name(letter[4:], accent="hat")
+        elif letter.startswith("f") and letter[1:].isdigit():
+            name = f"f_{letter[1:]}"
+        else:
+            name = _FUNCTIONS.get(letter, letter)
+        return f"{name}({arguments})"
+
+    def slope(self, parameter: Symbol, second: Symbol | None = None) -> str:
+        name = latex_name(parameter.name)
+        d = "d" if self.single else r"\partial "
+        if second is None:
+            return rf"\frac{{{d}\ell}}{{{d}{name}}}"
+        if second == parameter:
+            return rf"\frac{{{d.strip()}^2 \ell}}{{{d}{name}^2}}"
+        return rf"\frac{{{d.strip()}^2 \ell}}{{{d}{name}\,{d}{latex_name(second.name)}}}"
+
+    def big(self, kind: str, columns: tuple[Symbol, ...], body: str) -> str:
+        count = self.write(Count(columns))
+        above = count if len(count) == 1 else f"{{{count}}}"
+        return rf"\{kind}_{{i=1}}^{above} {body}"
+
+    def member(self, text: str, domain: Set) -> str:
+        return member_latex(text, domain, self.write)
+
+    def letter(self, name: str) -> str:
+        return _LETTERS.get(name, name)
+
+    def matrix_entry(self, name: str, row: int, column: int) -> str:
+        return rf"{self.letter(name)}_{{{row}{column}}}"
+
+    def width(self, text: str) -> float:
+        return width(text)
+
+
+def member_latex(text: str, domain: Set, write: Any) -> str:
+    r"""`x` in [0, 1] -> 0 \le x \le 1; in the reals -> x \in \mathbb{R}."""
+    sets = {S.Reals: r"\mathbb{R}", S.Integers: r"\mathbb{Z}", S.Naturals: r"\{1, 2, \dots\}"}
+    sets[S.Naturals0] = r"\{0, 1, 2, \dots\}"
+    if domain in sets:
+        return rf"{text} \in {sets[domain]}"
+    if isinstance(domain, Interval):
+        left, right = domain.start, domain.end
+        at_left, at_right = ("<" if is_open else r"\le" for is_open in (domain.left_open, domain.right_open))
+        below = "" if left == -oo else f"{write(left)} {at_left} "
+        above = "" if right == oo else f" {at_right} {write(right)}"
+        if below and not above:
+            sign = ">" if domain.left_open else r"\ge"
+            return f"{text} {sign} {write(left)}"
+        return f"{below}{text}{above}" if below or above else rf"{text} \in \mathbb{{R}}"
+    if isinstance(domain, FiniteSet):
+        inside = ", ".join(
+            write(e) for e in sorted(domain.args, key=lambda e: (not e.is_number, e.sort_key()))
+        )
+        return rf"{text} \in \{{{inside}\}}"
+    if isinstance(domain, Range):
+        if domain.start == -oo and domain.stop == oo:
+            return rf"{text} \in \mathbb{{Z}}"
+        first = [write(domain.start + k * domain.step) for k in range(2)] if domain.start != -oo else []
+        last = [] if domain.stop == oo else [write(domain.stop - domain.step)]
+        inside = ", ".join([*first, r"\dots", *last])
+        return rf"{text} \in \{{{inside}\}}"
+    if isinstance(domain, Complement) and domain.args[0] == S.Reals and isinstance(domain.args[1], FiniteSet):
+        return rf"{text} \neq {', '.join(write(e) for e in domain.args[1].args)}"
+    if isinstance(domain, Union):
+        return r" \text{ or } ".join(member_latex(text, part, write) for part in domain.args)
+    return rf"{text} \in {write(domain)}"
+
+
+def _relation(row: Row) -> str:
+    return {"~": r"\approx"}.get(row.relation, row.relation)
+
+
+def row_lines(row: Row, dialect: Dialect) -> list[str]:
+    """One row of a display as lines of an align environment, without the line ends."""
+    relation = _relation(row)
+    taken = width(row.left) + (width(relation) if relation else 0.0)
+    lines = lines_of(list(row.right), dialect.room - taken - 0.8)
+    left = f"{row.left} &{relation} ".lstrip() if row.left or relation else "& "
+    written = [left + lines[0][1]]
+    for depth, text in lines[1:]:
+        indent = r"\quad" * min(depth + 1, 3)
+        written.append(rf"&{indent} {{}} {text}")
+    if row.end:
+        written[-1] += row.end
+    return written
+
+
+def display(block: Display, dialect: Dialect) -> str:
+    """A display: one unnumbered line, or aligned lines."""
+    rows = [row_lines(row, dialect) for row in block.rows]
+    lines = [line for row in rows for line in row]
+    if not lines:
+        return ""
+    if len(lines) == 1:
+        return "\\[\n  " + lines[0].replace("&", "", 1).strip() + "\n\\]"
+    tall = any(r"\frac" in line or r"\sum" in line for line in lines)
+    end = r" \\[0.5ex]" if tall else r" \\"
+    return "\\begin{align*}\n  " + f"{end}\n  ".join(lines) + "\n\\end{align*}"
+
+
+def render(blocks: list[Block], dialect: Latex) -> str:
+    """Blocks as LaTeX: a paragraph a heading."""
+    written: list[str] = []
+    for block in blocks:
+        if isinstance(block, Heading):
+            written.append(("\n" if written else "") + rf"\paragraph{{{block.title}.}}")
+        elif isinstance(block, Words):
+            written.append(block.text)
+        elif isinstance(block, Display):
+            written.append(display(block, dialect))
+    return "\n".join(part for part in written if part) + "\n"
+
+
+def with_legend(blocks: list[Block], dialect: Dialect, text: str) -> list[Block]:
+    """The blocks with what must be said of signs at the end of the model's paragraph."""
+    notes = dialect.legend(text)
+    if not notes:
+        return blocks
+    places = [k for k, b in enumerate(blocks) if isinstance(b, Heading)]
+    place = places[1] if len(places) > 1 else len(blocks)
+    sentence = "; ".join(notes)
+    return [*blocks[:place], Words(f"In what follows {sentence}."), *blocks[place:]]
+
+
+def write_latex(derivation: Any) -> str:
+    """The body of a derivation in LaTeX: needs amsmath and amssymb, nothing else.
+
+    Parameters
+    ----------
+    derivation : Derivation
+        Its steps are written one after the other; nothing is computed.
+
+    Returns
+    -------
+    str
+    """
+    dialect = Latex()
+    blocks = blocks_of(derivation, dialect)
+    return render(with_legend(blocks, dialect, render(blocks, dialect)), dialect)
+
+
+PREAMBLE = r"""\documentclass{article}
+\usepackage[T1]{fontenc}
+\usepackage[utf8]{inputenc}
+\usepackage{lmodern}
+\usepackage{amsmath,amssymb}
+\allowdisplaybreaks
+"""
+
+
+def document(derivation: Any, title: str | None = None) -> str:
+    """A complete document that compiles with pdflatex.
+
+    Parameters
+    ----------
+    derivation : Derivation
+    title : str, optional
+        The title, in plain words; the model's name by default.
+    """
+    head = Latex().plain(title if title is not None else title_of(derivation))
+    body = write_latex(derivation)
+    return f"{PREAMBLE}\\begin{{document}}\n\\section*{{{head}}}\n{body}\\end{{document}}\n"

@@ -1,0 +1,102 @@
+"""The words of a derivation, by the ids that records carry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from symmle.record import Relation
+
+READINGS = {
+    "not all equal": "the {columns} are not all equal",
+    "not all at the edge": "the {columns} do not all lie on the edge of the support",
+    "both occur": "both values occur among the {columns}",
+    "all occur": "every value occurs among the {columns}",
+    "not on a line": "the points {point} do not all lie on one line",
+    "not all zero": "the {columns} are not all zero",
+    "at least two": "there are at least two observations",
+}
+
+THEOREMS = {
+    "exponential family": (
+        "In a full exponential family the log-likelihood is strictly concave in the natural parameters, "
+        "so that an interior stationary point is the global maximum"
+    ),
+    "curvature": (
+        "The log-likelihood is concave in suitable coordinates, so that a stationary point is a global maximum"
+    ),
+    "sign of the score": (
+        "The score changes its sign once, from positive to negative, so that its root is the global maximum"
+    ),
+    "unique root": (
+        "The likelihood equation has a single root and the log-likelihood stays below its value there towards "
+        "every edge of the parameter space, so that the root is the global maximum"
+    ),
+    "complete list": (
+        "The list of stationary points is complete and the log-likelihood stays below its best value among them "
+        "towards every edge of the parameter space, so that the best of them is the global maximum"
+    ),
+    "negative definite hessian": "The Hessian is negative definite there, so that the point is a local maximum",
+}
+
+KINDS = {
+    "global maximum": "a global maximum",
+    "local maximum": "a local maximum; that it is the global one is not proved",
+    "saddle point": "a saddle point",
+    "local minimum": "a local minimum",
+    "undecided": "a stationary point whose kind is not decided",
+}
+
+SCOPES = {
+    "every sample": "for every sample that meets the conditions",
+    "the data at hand": "for the data at hand",
+}
+
+METHODS = {
+    "linear": "",
+    "power": "",
+    "logarithm": "",
+    "exponential": "",
+    "triangular": "",
+    "quadratic": "The equation is quadratic in the unknown.",
+    "cubic": "The equation is cubic in the unknown.",
+    "quartic": "The equation is of the fourth degree in the unknown.",
+    "polynomial": "The equation is a polynomial in the unknown.",
+    "Lambert W": "The unknown stands inside and outside an exponential: Lambert's function solves the equation.",
+    "amplitude and phase": "A sum of a sine and a cosine is one sine with an amplitude and a phase.",
+}
+
+RELATIONS = {
+    Relation.DEFINITION: "We write",
+    Relation.EQUAL: "This equals",
+    Relation.LOGARITHM: "Taking logarithms,",
+    Relation.DERIVATIVE: "Differentiating,",
+    Relation.ROOTS: "The roots are",
+    Relation.PROFILE: "With the other parameters held fixed, the log-likelihood is largest at",
+    Relation.EQUIVALENT: "This holds exactly where",
+    Relation.IMPLIED: "It follows that",
+    Relation.THEOREM: "By a theorem,",
+}
+
+LEAST_ROUTES = {
+    "combination": (
+        "These hold at every stationary point, as they follow from a combination of the score equations; "
+        "they are not conditional maxima."
+    ),
+}
+
+
+def joined(parts: Iterable[str], last: str = " and ") -> str:
+    """a, b and c."""
+    listed = list(parts)
+    if len(listed) < 2:
+        return "".join(listed)
+    return ", ".join(listed[:-1]) + last + listed[-1]
+
+
+def capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def theorem_sentence(theorem: str) -> str | None:
+    """The words for a theorem, looked up by its name in any case; None for one that is not known here."""
+    return THEOREMS.get(theorem.strip().lower().replace("-", " "))

@@ -1,0 +1,219 @@
+"""The middle of a derivation in words: how the likelihood equations were solved."""
+
+from __future__ import annotations
+
+from sympy import Eq, Expr, Symbol, Tuple
+
+from symmle.declare.declaration import Declaration
+from symmle.record import Condition, Step
+from symmle.report.blocks import Block, Dialect, Display, Heading, Row, Words
+from symmle.report.phrases import METHODS, READINGS, RELATIONS, capital, joined
+
+
+def condition_text(dialect: Dialect, condition: Condition, declaration: Declaration | None = None) -> str:
+    """A condition in words: 'the x_i are not all equal', or its formula."""
+    formula = dialect.math(dialect.write(condition.expression))
+    reading = READINGS.get(condition.reading)
+    columns = [c for c in condition.columns if isinstance(c, Symbol)]
+    if not columns and declaration is not None and len(declaration.samples) == 1:
+        columns = list(declaration.samples[0].columns)
+    if reading is not None and ("{" not in reading or columns):
+        with_index = [dialect.math(dialect.indexed(c, tuple(columns))) for c in columns]
+        inside = ", ".join(dialect.indexed(c, tuple(columns)) for c in columns)
+        return reading.format(columns=joined(with_index), point=dialect.math(f"({inside})"))
+    if condition.reading:
+        return f"{dialect.plain(condition.reading)} ({formula})"
+    return formula
+
+
+def conditions_text(dialect: Dialect, conditions: tuple[Condition, ...], declaration: Declaration) -> str:
+    unique: list[str] = []
+    for condition in conditions:
+        text = condition_text(dialect, condition, declaration)
+        if text not in unique:
+            unique.append(text)
+    return joined(unique)
+
+
+def _zero_rows(dialect: Dialect, expressions: tuple[object, ...], end: str = ".") -> tuple[Row, ...]:
+    rows = []
+    for place, e in enumerate(expressions):
+        if isinstance(e, Eq):
+            dialect.shown[e.lhs - e.rhs] = ""
+        elif isinstance(e, Expr):
+            dialect.shown[e] = ""
+        mark = end if place == len(expressions) - 1 else ","
+        if isinstance(e, Eq):
+            rows.append(dialect.row(dialect.write(e.lhs), e.rhs, end=mark))
+        elif isinstance(e, Expr):
+            pieces = dialect.pieces(e, dialect.room - 4)
+            last = pieces[-1]
+            zero = type(last)(f"{last.text} {dialect.equals} 0", last.depth)
+            rows.append(Row("", (*pieces[:-1], zero), "", mark))
+    return tuple(rows)
+
+
+def solutions(step: Step) -> list[tuple[Expr, ...]]:
+    """The solutions of a step, each with one value for each unknown."""
+    after = step.after
+    if all(isinstance(a, Tuple) for a in after):
+        return [tuple(a) for a in after]
+    if len(step.subject) == 1:
+        return [(a,) for a in after]
+    if len(after) == len(step.subject):
+        return [tuple(after)]
+    return []
+
+
+def _substeps(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
+    from symmle.report.story import blocks_of_step
+
+    return [block for inner in step.substeps for block in blocks_of_step(inner, dialect, declaration)]
+
+
+def _rejections(step: Step, dialect: Dialect) -> list[Block]:
+    rejected = step.detail("rejected", ())
+    found: list[Block] = []
+    for entry in rejected if isinstance(rejected, tuple) else ():
+        root, reason = entry if isinstance(entry, tuple) and len(entry) == 2 else (entry, "")
+        values = dialect.math(dialect.write(root))
+        why = f": {dialect.plain(str(reason))}" if reason else ""
+        found.append(Words(f"The root {values} is rejected{why}."))
+    return found
+
+
+def _method(step: Step, dialect: Dialect) -> str:
+    method = str(step.detail("method", "") or "")
+    if not method:
+        return ""
+    return METHODS.get(method, f"The method is: {dialect.plain(method)}.")
+
+
+def _posed(step: Step, dialect: Dialect, held: str = "") -> list[Block]:
+    """The equations that are solved, unless the reader has just seen them."""
+    unknowns = joined(dialect.math(dialect.write(p)) for p in step.subject)
+    many = len(step.before) > 1
+    names = [dialect.shown[e] for e in step.before if e in dialect.shown]
+    if len(names) == len(step.before):
+        if all(names):
+            return [
+                Words(
+                    f"Setting {joined(dialect.math(s) for s in names)} to zero we solve for {unknowns}{held}."
+                )
+            ]
+        return [Words(f"We solve {'these equations' if many else 'this equation'} for {unknowns}{held}.")]
+    words = f"We solve the equation{'s' if many else ''} for {unknowns}{held}:"
+    return [Words(words), Display(_zero_rows(dialect, step.before))]
+
+
+def _solution_blocks(step: Step, dialect: Dialect, words_one: str, words_many: str) -> list[Block]:
+    found = solutions(step)
+    if not found:
+        return [
+            Words(capital(RELATIONS[step.relation])),
+            Display(tuple(dialect.row("", a) for a in step.after)),
+        ]
+    blocks: list[Block] = [Words(words_one if len(found) == 1 else words_many)]
+    for place, values in enumerate(found):
+        if place:
+            blocks.append(Words("and"))
+        rows = [dialect.row(dialect.write(p), v, end=",") for p, v in zip(step.subject, values, strict=False)]
+        if place == len(found) - 1:
+            rows[-1] = Row(rows[-1].left, rows[-1].right, rows[-1].relation, ".")
+        blocks.append(Display(tuple(rows)))
+    return blocks
+
+
+def moment_equations(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
+    """Point 5 for an exponential family: observed statistic = expected statistic."""
+    words = "The likelihood equations say that every statistic equals its expected value:"
+    return [Heading("Solution"), Words(words), Display(_zero_rows(dialect, step.after))]
+
+
+def solve(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
+    """Point 5: an equation or a system and its roots."""
+    blocks: list[Block] = [Heading("Solution")]
+    if step.before:
+        blocks += _posed(step, dialect)
+    method = _method(step, dialect)
+    if method:
+        blocks.append(Words(method))
+    blocks += _substeps(step, dialect, declaration)
+    one = "The only solution in the parameter space is" if step.detail("rejected", ()) else "The solution is"
+    if not step.after:
+        blocks.append(Words("There is no solution in the parameter space."))
+    else:
+        blocks += _solution_blocks(step, dialect, one, "The solutions in the parameter space are")
+    return blocks + _rejections(step, dialect)
+
+
+def eliminate(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
+    """Point 5: the conditional maximum of some parameters, the others held fixed."""
+    others = [p for p in declaration.parameters if p not in step.subject]
+    fixed = [p for p in others if any(a.has(p) for a in step.after)]
+    blocks: list[Block] = [Heading("Solution")]
+    held = f" with {joined(dialect.math(dialect.write(p)) for p in fixed)} held fixed" if fixed else ""
+    if step.before:
+        blocks += _posed(step, dialect, held)
+    method = _method(step, dialect)
+    if method:
+        blocks.append(Words(method))
+    blocks += _substeps(step, dialect, declaration)
+    if len(solutions(step)) == 1:
+        values = solutions(step)[0]
+        rows = []
+        for p, v in zip(step.subject, values, strict=False):
+            left = dialect.hat(p)
+            if fixed:
+                left = dialect.function("hat " + p.name, dialect.listed(fixed))
+            rows.append(dialect.row(left, v, end=","))
+        rows[-1] = Row(rows[-1].left, rows[-1].right, rows[-1].relation, ".")
+        largest = (
+            f"For fixed {dialect.math(dialect.listed(fixed))} the log-likelihood"
+            if fixed
+            else "The log-likelihood"
+        )
+        blocks += [Words(f"{largest} is largest at"), Display(tuple(rows))]
+    else:
+        blocks += _solution_blocks(step, dialect, "The solution is", "The candidates are")
+    return blocks + _rejections(step, dialect)
+
+
+def combine_scores(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
+    """Point 5: a combination of the scores in which what cannot be solved cancels."""
+    words = "A combination of the score equations is free of what cannot be solved:"
+    raw = step.detail("coefficients", ())
+    blocks: list[Block] = [Heading("Solution")]
+    parameters = list(declaration.parameters)
+    for place, coefficients in enumerate(raw if isinstance(raw, tuple) else ()):
+        entries = tuple(coefficients) if isinstance(coefficients, tuple | Tuple) else ()
+        if len(entries) == len(parameters) and place < len(step.after):
+            with_score = [(c, p) for c, p in zip(entries, parameters, strict=True) if c != 0]
+            parts = [
+                f"{dialect.letter('(')}{dialect.write(c)}{dialect.letter(')')} {dialect.slope(p)}"
+                for c, p in with_score
+            ]
+            blocks.append(Words(f"We combine the scores as {dialect.math(' + '.join(parts))}."))
+    return [*blocks, Words(words), Display(_zero_rows(dialect, step.after))]
+
+
+def remaining(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
+    """Point 5: the equations that are left after back-substitution."""
+    unknowns = joined(dialect.math(dialect.write(p)) for p in step.subject)
+    many = len(step.after) > 1
+    left = "equations are left" if many else "equation is left"
+    words = f"Substituting, {len(step.after) if many else 'one'} {left}, for {unknowns}:"
+    return [Heading("Solution"), Words(words), Display(_zero_rows(dialect, step.after))]
+
+
+def reparametrise(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
+    """Point 5: other coordinates, in which the equations separate."""
+    raw = step.detail("map", ())
+    rows = []
+    for entry in raw if isinstance(raw, tuple) else ():
+        if isinstance(entry, tuple | Tuple) and len(entry) == 2:
+            rows.append(dialect.row(dialect.write(entry[0]), entry[1], end=","))
+    if rows:
+        rows[-1] = Row(rows[-1].left, rows[-1].right, rows[-1].relation, ".")
+    words = "As maximum likelihood estimates do not depend on the parametrisation, we may solve in terms of"
+    return [Heading("Solution"), Words(words), Display(tuple(rows))]
