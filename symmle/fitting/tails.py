@@ -1,0 +1,462 @@
+"""Expansion of an expression in sample operators on a whole tail of its one parameter.
+
+The parameter is written t = s u, -s u, a + s/u or b - s/u with u >= 256 (s sets where the tail begins), every
+row of the sample gets its own series, and special functions enter by their asymptotic series with bounded
+remainder. What comes out holds at every point of the tail, not only in the limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from fractions import Fraction
+from math import factorial
+from time import monotonic
+
+import numpy as np
+import sympy as sp
+
+from symmle.fitting.intervals import Interval
+from symmle.fitting.intervals_functions import RULES, Rule, lambert_rule, polygamma_rule
+from symmle.fitting.intervals_growth import Growth, Series
+from symmle.fitting.intervals_numbers import Bounds, Number, UnresolvedError
+from symmle.fitting.intervals_program import Evaluation, NoEnclosureError, Rows, enclosed_number
+from symmle.sample import Count, Maximum, Mean, Minimum, SampleOperator, Total
+
+
+class Tail:
+    """The set of t beyond `start`: towards oo or -oo, or between `start` and a finite `end`."""
+
+    def __init__(
+        self,
+        variable: sp.Symbol,
+        start: Fraction,
+        end: sp.Expr,
+        samples: tuple[Rows, ...],
+        deadline: float,
+        order: int = 3,
+        length: int = 6,
+    ):
+        self.growth = Growth(order, length)
+        self.variable = variable
+        self.deadline = deadline
+        self.samples = {frozenset(rows.columns): rows for rows in samples}
+        self.column_samples = {c: rows for rows in samples for c in rows.columns}
+        self._plain = Evaluation({}, samples, 0)
+        self._known: dict[tuple[sp.Basic, int | None], Series] = {}
+        begin = Fraction(int(Growth.START))
+        u = self.growth.u
+        if end in (sp.oo, -sp.oo):
+            self._variable = {u: self._rational(start / begin)}
+        else:
+            limit = self._constant_of(end)
+            low, high = limit.bounds
+            gap = Fraction(start) - Fraction(high if start < low else low)
+            falling = self.growth.quotient(0, u)
+            self._variable = self.growth.add(
+                self.growth.constant(limit), {falling: self._rational(gap * begin)}
+            )
+
+    def bounds(self, expression: sp.Expr) -> Bounds:
+        """An enclosure of all values on the tail; raises UnresolvedError or NoEnclosureError."""
+        return self.growth.bounds(self.series(expression, None))
+
+    def _rational(self, value: Fraction | int) -> Number:
+        return self.growth.rational(value)
+
+    def _constant_of(self, e: sp.Expr) -> Number:
+        if e.is_Rational:
+            return self._rational(Fraction(int(e.p), int(e.q)))
+        return self.growth.atoms.atom(("number", e), lambda: _scalar(enclosed_number(e)))
+
+    # -- expressions ---------------------------------------------------------------------------------
+
+    def series(self, e: sp.Basic, row: int | None) -> Series:
+        key = (e, row if row is not None and e.free_symbols & set(self.column_samples) else None)
+        found = self._known.get(key)
+        if found is None:
+            if monotonic() > self.deadline:
+                raise NoEnclosureError("the time for the tails is over")
+            found = self._known[key] = self._expand(e, row)
+        return found
+
+    def _expand(self, e: sp.Basic, row: int | None) -> Series:
+        grow = self.growth
+        if isinstance(e, SampleOperator):
+            return self._statistic(e)
+        if e.is_number:
+            return grow.constant(self._constant_of(e))
+        if isinstance(e, sp.Symbol):
+            if e == self.variable:
+                return self._variable
+            if e in self.column_samples and row is not None:
+                return grow.constant(self._rational(Fraction(float(self.column_samples[e].columns[e][0, row]))))
+            raise NoEnclosureError(f"the symbol {e} has no value")
+        if isinstance(e, sp.Add):
+            return self._sum(e, row)
+        if isinstance(e, sp.Mul):
+            return self._product(e, row)
+        if isinstance(e, sp.Pow):
+            return self._power(e, row)
+        if isinstance(e, sp.exp):
+            return grow.exponential(self.series(e.args[0], row))
+        if isinstance(e, sp.log):
+            return self._logarithm(e.args[0], row)
+        if isinstance(e, sp.Piecewise):
+            return self._cases(e, row)
+        return self._function(e, row)
+
+    def _statistic(self, e: SampleOperator) -> Series:
+        rows = self.samples.get(frozenset(e.columns))
+        if rows is None:
+            raise NoEnclosureError(f"no sample has the columns of {e}")
+        weights = [Fraction(float(w)) for w in rows.weights[0]]
+        total = sum(weights, Fraction(0))
+        if isinstance(e, Count):
+            return self.growth.constant(self._rational(total))
+        if isinstance(e, Mean | Total):
+            count = total if isinstance(e, Mean) else Fraction(1)
+            collected = []
+            for i, w in enumerate(weights):
+                collected.append(self.growth.scale(self.series(e.summand, i), self._rational(w / count)))
+            return self.growth.add(*collected)
+        if isinstance(e, Minimum | Maximum) and self.variable not in e.free_symbols:
+            values = [self._limit(self.series(e.summand, i)) for i in range(len(weights))]
+            pick = min if isinstance(e, Minimum) else max
+            return self.growth.constant(pick(values, key=lambda v: v.bounds[0]))
+        raise NoEnclosureError(f"{type(e).__name__} has no expansion")
+
+    def _limit(self, series: Series) -> Number:
+        if not series:
+            return self._rational(0)
+        if set(series) == {0} and series[0].is_rational:
+            return series[0]
+        raise UnresolvedError("an order statistic of values that are not exact")
+
+    def _sum(self, e: sp.Add, row: int | None) -> Series:
+        parts = [self.series(a, row) for a in e.args]
+        for index, term in enumerate(e.args):
+            root = next((f for f in sp.Mul.make_args(term) if isinstance(f, sp.Pow) and f.exp == sp.S.Half), None)
+            rest = self.growth.add(*(p for k, p in enumerate(parts) if k != index)) if root is not None else {}
+            if not rest or not parts[index]:
+                continue
+            top, other = self.growth.leading(parts[index]), self.growth.leading(rest)
+            if top == other and parts[index][top].sign() == -rest[top].sign():
+                # R + sqrt(Q) = (Q - R**2)/(sqrt(Q) - R): the difference of near equals is taken symbolically
+                remaining = e - term
+                upper = sp.expand(term**2 - remaining**2)
+                below = self.growth.add(parts[index], self.growth.negative(rest))
+                return self.growth.multiply(self.series(upper, row), self.growth.inverse(below))
+        return self.growth.add(*parts)
+
+    def _product(self, e: sp.Mul, row: int | None) -> Series:
+        factors = list(e.args)
+        found: Series = self.growth.constant(self._rational(1))
+        for f in list(factors):
+            if not isinstance(f, sp.besseli):
+                continue
+            for g in factors:
+                if isinstance(g, sp.Pow) and g.exp == -1 and isinstance(g.base, sp.besseli) and g.base.args[1] == f.args[1]:
+                    factors.remove(f)
+                    factors.remove(g)
+                    found = self.growth.multiply(found, self._bessel_quotient(f, g.base, row))
+                    break
+        parts = []
+        for f in factors:
+            if isinstance(f, sp.log) and isinstance(f.args[0], sp.Abs | sp.Symbol) and not self.series(f.args[0], row):
+                # log 0 stands only beside a power of 0: 0**p log 0 = 0 for p > 0
+                if any(not self.series(g, row) for g in factors if g is not f):
+                    return {}
+            parts.append(self.series(f, row))
+        for part in parts:
+            found = self.growth.multiply(found, part)
+        return found
+
+    def _power(self, e: sp.Pow, row: int | None) -> Series:
+        base = self.series(e.base, row)
+        if e.exp.is_Rational:
+            if not base:
+                if e.exp > 0:
+                    return {}
+                raise UnresolvedError("a negative power of zero")
+            return self.growth.rational_power(base, Fraction(int(e.exp.p), int(e.exp.q)))
+        exponent = self.series(e.exp, row)
+        if not exponent:
+            return self.growth.constant(self._rational(1))
+        if not base:
+            if self.growth.shape(exponent)[1].sign() > 0:
+                return {}
+            raise UnresolvedError("a power of zero whose exponent is not positive")
+        if set(exponent) == {0} and exponent[0].is_rational:
+            return self.growth.rational_power(base, exponent[0].fraction)
+        return self.growth.exponential(self.growth.multiply(exponent, self._log_series(base)))
+
+    def _log_series(self, series: Series) -> Series:
+        return self.growth.logarithm(series)
+
+    def _logarithm(self, inside: sp.Expr, row: int | None) -> Series:
+        if isinstance(inside, sp.besseli):
+            return self._log_bessel(inside, row)
+        if isinstance(inside, sp.factorial):
+            return self._log_gamma(self.series(inside.args[0] + 1, row))
+        if isinstance(inside, sp.gamma):
+            return self._log_gamma(self.series(inside.args[0], row))
+        if isinstance(inside, sp.exp):
+            return self.series(inside.args[0], row)
+        if isinstance(inside, sp.Pow) and not isinstance(inside.base, sp.Pow) and inside.base.is_positive:
+            return self.growth.multiply(self.series(inside.exp, row), self.series(sp.log(inside.base), row))
+        return self._log_series(self.series(inside, row))
+
+    def _function(self, e: sp.Basic, row: int | None) -> Series:
+        grow = self.growth
+        if isinstance(e, sp.Abs | sp.sign):
+            inner = self.series(e.args[0], row)
+            if not inner:
+                return {}
+            sign = grow.shape(inner)[1].sign()
+            if isinstance(e, sp.sign):
+                self._settled(inner)
+                return grow.constant(self._rational(sign))
+            self._settled(inner)
+            return inner if sign > 0 else grow.negative(inner)
+        if isinstance(e, sp.loggamma):
+            return self._log_gamma(self.series(e.args[0], row))
+        if isinstance(e, sp.gamma):
+            return grow.exponential(self._log_gamma(self.series(e.args[0], row)))
+        if isinstance(e, sp.factorial):
+            return grow.exponential(self._log_gamma(self.series(e.args[0] + 1, row)))
+        if isinstance(e, sp.polygamma) and e.args[0].is_Integer and e.args[0] >= 0:
+            return self._polygamma(int(e.args[0]), self.series(e.args[1], row))
+        if isinstance(e, sp.digamma):
+            return self._polygamma(0, self.series(e.args[0], row))
+        if isinstance(e, sp.besseli):
+            return grow.exponential(self._log_bessel(e, row))
+        if isinstance(e, sp.tanh | sp.sinh | sp.cosh | sp.coth):
+            return self.series(e.rewrite(sp.exp), row)
+        if isinstance(e, sp.beta | sp.binomial):
+            return self.series(e.rewrite(sp.gamma), row)
+        if isinstance(e, sp.erf):
+            return self._error_function(self.series(e.args[0], row), complementary=False)
+        if isinstance(e, sp.erfc):
+            return self._error_function(self.series(e.args[0], row), complementary=True)
+        if isinstance(e, sp.atan):
+            return self._arctangent(self.series(e.args[0], row))
+        if isinstance(e, sp.LambertW):
+            branch = 0 if len(e.args) == 1 else int(e.args[1])
+            return self._smooth(("lambert", branch), lambert_rule(branch), self.series(e.args[0], row))
+        rule = RULES.get(type(e))
+        if rule is not None and len(e.args) == 1:
+            return self._smooth(type(e), rule, self.series(e.args[0], row))
+        if self.variable not in e.free_symbols:
+            return self._data_alone(e, row)
+        raise NoEnclosureError(f"{type(e).__name__} has no expansion")
+
+    def _settled(self, series: Series) -> None:
+        """Raises unless the sign of the leading term is the sign on the whole tail."""
+        _, _, rest = self.growth.factored(series)
+        self.growth.small_bounds(rest)
+
+    def _data_alone(self, e: sp.Basic, row: int | None) -> Series:
+        jet = self._plain.enclosure(e)
+        index = row if row is not None and jet.value.lo.shape[-1] > 1 else 0
+        bounds = float(jet.value.lo[0, index]), float(jet.value.hi[0, index])
+        return self.growth.constant(self.growth.atoms.atom((e, index), lambda: bounds))
+
+    def _cases(self, e: sp.Piecewise, row: int | None) -> Series:
+        for piece, condition in e.args:
+            if condition is sp.true:
+                return self.series(piece, row)
+            mask = self._plain._mask(condition)
+            if mask[0, row if row is not None and mask.shape[-1] > 1 else 0]:
+                return self.series(piece, row)
+        raise NoEnclosureError("a Piecewise without an otherwise has no expansion")
+
+    # -- functions -----------------------------------------------------------------------------------
+
+    def _smooth(self, name: Hashable, rule: Rule, inner: Series) -> Series:
+        """f(c + e) = f(c) + f'(c) e + f''(between) e**2/2 where e falls to 0."""
+        grow = self.growth
+        infinite, constant, small = grow.split(inner)
+        if infinite:
+            raise UnresolvedError(f"{name} of an argument that grows has no expansion")
+        value = constant.function(name, _enclosing(rule, 0))
+        if not small:
+            return grow.constant(value)
+        slope = constant.function((name, "slope"), _enclosing(rule, 1))
+        lo, hi = grow.bounds(small)
+        c = constant.bounds
+        around = (float(np.nextafter(c[0] + min(lo, 0.0), -np.inf)), float(np.nextafter(c[1] + max(hi, 0.0), np.inf)))
+        return grow.taylor((value, slope), small, _enclosing(rule, 2)(around))
+
+    def _log_gamma(self, g: Series) -> Series:
+        grow = self.growth
+        kind, c = grow.shape(g)
+        if c.sign() < 0:
+            raise UnresolvedError("log-gamma of a negative argument")
+        if kind == 0:
+            return self._smooth(sp.loggamma, RULES[sp.loggamma], g)
+        if kind < 0:
+            self._settled(g)
+            shifted = grow.add(grow.constant(self._rational(1)), g)
+            return grow.add(self._smooth(sp.loggamma, RULES[sp.loggamma], shifted), grow.negative(grow.logarithm(g)))
+        self._settled(g)
+        log, inverse = grow.logarithm(g), grow.inverse(g)
+        half_log = self._constant_of(sp.log(2 * sp.pi) / 2)
+        shifted = grow.add(g, grow.constant(self._rational(Fraction(-1, 2))))
+        cube = grow.multiply(inverse, grow.multiply(inverse, inverse))
+        return grow.add(
+            grow.multiply(shifted, log),
+            grow.negative(g),
+            grow.constant(half_log),
+            grow.scale(inverse, self._rational(Fraction(1, 12))),
+            grow.scale(cube, self._within(-1 / 359, 0.0)),
+        )
+
+    def _polygamma(self, m: int, g: Series) -> Series:
+        grow = self.growth
+        kind, c = grow.shape(g)
+        if c.sign() < 0:
+            raise UnresolvedError("polygamma of a negative argument")
+        if kind == 0:
+            return self._smooth(("polygamma", m), polygamma_rule(m), g)
+        self._settled(g)
+        inverse = grow.inverse(g)
+
+        def power(n: int) -> Series:
+            found = grow.constant(self._rational(1))
+            for _ in range(n):
+                found = grow.multiply(found, inverse)
+            return found
+
+        if kind < 0:
+            shifted = grow.add(grow.constant(self._rational(1)), g)
+            pole = self._rational(-((-1) ** m) * factorial(m))
+            return grow.add(self._smooth(("polygamma", m), polygamma_rule(m), shifted), grow.scale(power(m + 1), pole))
+        if m == 0:
+            return grow.add(
+                grow.logarithm(g),
+                grow.scale(inverse, self._rational(Fraction(-1, 2))),
+                grow.scale(power(2), self._rational(Fraction(-1, 12))),
+                grow.scale(power(4), self._within(0.0, 1 / 119)),
+            )
+        sign = (-1) ** (m + 1)
+        ends = sorted((0.0, sign * factorial(m + 1) / 11.99))
+        return grow.add(
+            grow.scale(power(m), self._rational(sign * factorial(m - 1))),
+            grow.scale(power(m + 1), self._rational(Fraction(sign * factorial(m), 2))),
+            grow.scale(power(m + 2), self._within(*ends)),
+        )
+
+    def _within(self, lo: float, hi: float) -> Number:
+        return Number.within(self.growth.atoms, (lo, hi))
+
+    def _order_of(self, e: sp.Expr, row: int | None) -> Fraction:
+        nu = self.series(e.args[0], row)
+        if nu and (set(nu) != {0} or not nu[0].is_rational):
+            raise NoEnclosureError(f"the order of {e} is not a known number")
+        order = nu[0].fraction if nu else Fraction(0)
+        if order < 0 and order.denominator != 1:
+            raise NoEnclosureError(f"the order of {e} is negative and no integer")
+        return abs(order)
+
+    def _log_bessel(self, e: sp.Expr, row: int | None) -> Series:
+        """log I_nu(z), from the bounds of Amos on I_nu'/I_nu, integrated from infinity."""
+        grow = self.growth
+        nu, z = self._order_of(e, row), self.series(e.args[1], row)
+        kind, c = grow.shape(z)
+        if c.sign() < 0:
+            raise UnresolvedError("a Bessel function of a negative argument")
+        if kind < 0:  # (z/2)^nu / Gamma(nu + 1) <= I_nu(z) <= that times exp(z^2/(4 nu + 4))
+            square = grow.multiply(z, z)
+            gamma = self._log_gamma(grow.constant(self._rational(nu + 1)))
+            half = grow.logarithm(grow.scale(z, self._rational(Fraction(1, 2))))
+            excess = float(Fraction(1, 4) / (nu + 1)) * (1 + 1e-15)
+            return grow.add(
+                grow.scale(half, self._rational(nu)), grow.negative(gamma), grow.scale(square, self._within(0.0, excess))
+            )
+        if kind == 0:
+            raise UnresolvedError("a Bessel function near a finite argument")
+        self._settled(z)
+        # a = nu + 1/2, b = nu + 3/2: -b^2/2 <= z^2 (I_{nu+1}/I_nu - 1 + a/z) <= (a + a^2/(2 z))^2
+        least = max(grow.bounds(z)[0], 1e-300)
+        a, b = float(nu) + 0.5, float(nu) + 1.5
+        above = (a + a * a / (2 * least)) ** 2 * (1 + 1e-12)
+        below = b * b / 2 * (1 + 1e-12)
+        return grow.add(
+            z,
+            grow.scale(grow.logarithm(z), self._rational(Fraction(-1, 2))),
+            grow.constant(self._constant_of(-sp.log(2 * sp.pi) / 2)),
+            grow.scale(grow.inverse(z), self._within(-above, below)),
+        )
+
+    def _bessel_quotient(self, upper: sp.Expr, lower: sp.Expr, row: int | None) -> Series:
+        top, bottom = self._order_of(upper, row), self._order_of(lower, row)
+        if abs(top - bottom) != 1:
+            raise NoEnclosureError("a quotient of Bessel functions whose orders do not differ by one")
+        ratio = self._bessel_ratio(min(top, bottom), self.series(upper.args[1], row))
+        return ratio if top > bottom else self.growth.inverse(ratio)
+
+    def _bessel_ratio(self, nu: Fraction, z: Series) -> Series:
+        grow = self.growth
+        kind, c = grow.shape(z)
+        if c.sign() < 0 or kind == 0:
+            raise UnresolvedError("a quotient of Bessel functions near a finite argument")
+        self._settled(z)
+        if kind < 0:  # z/(2 nu + 2) (1 - [0, 1] z^2/(4 (nu + 1)(nu + 2)))
+            square = grow.multiply(z, z)
+            fall = -float(Fraction(1, 4) / ((nu + 1) * (nu + 2))) * (1 + 1e-15)
+            first = grow.scale(z, self._rational(Fraction(1, 2) / (nu + 1)))
+            return grow.multiply(
+                first, grow.add(grow.constant(self._rational(1)), grow.scale(square, self._within(fall, 0.0)))
+            )
+        least = max(grow.bounds(z)[0], 1e-300)
+        a, b = float(nu) + 0.5, float(nu) + 1.5
+        above = (a + a * a / (2 * least)) ** 2 * (1 + 1e-12)
+        inverse = grow.inverse(z)
+        return grow.add(
+            grow.constant(self._rational(1)),
+            grow.scale(inverse, self._rational(-(nu + Fraction(1, 2)))),
+            grow.scale(grow.multiply(inverse, inverse), self._within(-b * b / 2 * (1 + 1e-12), above)),
+        )
+
+    def _error_function(self, z: Series, complementary: bool) -> Series:
+        """erfc(z) = exp(-z^2)/(z sqrt(pi)) (1 - [0, 1]/(2 z^2)) for z > 0."""
+        grow = self.growth
+        one = grow.constant(self._rational(1))
+        kind, c = grow.shape(z) if z else (0, self._rational(0))
+        if kind <= 0:
+            cls = sp.erfc if complementary else sp.erf
+            return self._smooth(cls, RULES[cls], z)
+        self._settled(z)
+        sign = c.sign()
+        size = z if sign > 0 else grow.negative(z)
+        inverse = grow.inverse(size)
+        gauss = grow.exponential(grow.negative(grow.multiply(size, size)))
+        tail = grow.multiply(grow.scale(gauss, self._constant_of(1 / sp.sqrt(sp.pi))), inverse)
+        correction = grow.add(one, grow.scale(grow.multiply(inverse, inverse), self._within(-0.5, 0.0)))
+        tail = grow.multiply(tail, correction)
+        if complementary:
+            return tail if sign > 0 else grow.add(one, one, grow.negative(tail))
+        return grow.add(one, grow.negative(tail)) if sign > 0 else grow.add(tail, grow.negative(one))
+
+    def _arctangent(self, z: Series) -> Series:
+        grow = self.growth
+        if not z or grow.shape(z)[0] <= 0:
+            return self._smooth(sp.atan, RULES[sp.atan], z)
+        sign = grow.shape(z)[1].sign()
+        self._settled(z)
+        quarter = grow.constant(self._constant_of(sp.pi / 2))
+        inner = self._smooth(sp.atan, RULES[sp.atan], grow.inverse(z))
+        return grow.add(quarter if sign > 0 else grow.negative(quarter), grow.negative(inner))
+
+
+def _scalar(a: Interval) -> Bounds:
+    return float(np.min(a.lo)), float(np.max(a.hi))
+
+
+def _enclosing(rule: Rule, order: int) -> Callable[[Bounds], Bounds]:
+    def enclose(b: Bounds) -> Bounds:
+        with np.errstate(all="ignore"):
+            found = rule(Interval(np.array([[b[0]]]), np.array([[b[1]]])), order)[order]
+        return _scalar(found)
+
+    return enclose
