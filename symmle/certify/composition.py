@@ -1,4 +1,4 @@
-"""Curvature by composition: convex, concave or affine in the coordinates, proved by rules (Grant and Boyd, DCP).
+"""Curvature by composition: convex, concave or affine in the coordinates, proved by rules.
 
 A shape is claimed for every value of the data in the support at once; signs of data-dependent
 coefficients are read off ranges. Functions are extended by -oo (concave) or +oo (convex) to where a
@@ -11,39 +11,26 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sympy import Abs, Add, Expr, Mul, Pow, S, Sum, Symbol, besseli, erf, erfc, exp, expand_mul, log, loggamma
+from sympy import Abs, Add, Expr, Mul, Pow, S, Symbol, exp, log, loggamma
 
-from symmle.certify import univariate
+from symmle.certify import logarithms, univariate
+from symmle.certify.grouping import mended_sum
 from symmle.certify.opening import open_log, tidy
 from symmle.certify.ranges import INF, Bounds, range_of, sign_on_support
-
-CONSTANT, AFFINE, CONVEX, CONCAVE, UNKNOWN = "constant", "affine", "convex", "concave", "unknown"
-_FLIP = {CONVEX: CONCAVE, CONCAVE: CONVEX}
-_FLAT = (CONSTANT, AFFINE)
-
-Proof = tuple  # (rule, expression, *proofs of the parts)
-Form = tuple[Expr, ...]  # coefficients of a linear form in the coordinates
-
-
-class OutOfTime(Exception):
-    """The deadline has passed."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """`kind` by `proof`; `forms` are linear forms along which the curvature is strict.
-
-    `given` holds pairs: where the function is affine between two points and one form of the pair is
-    constant, so is the other.
-    """
-
-    kind: str
-    proof: Proof
-    forms: tuple[Form, ...] = ()
-    given: tuple[tuple[Form, Form], ...] = ()
-
-    def is_(self, kind: str) -> bool:
-        return self.kind == kind or self.kind in _FLAT
+from symmle.certify.shapes import (
+    AFFINE,
+    CONCAVE,
+    CONSTANT,
+    CONVEX,
+    FLAT,
+    FLIP,
+    UNKNOWN,
+    Form,
+    OutOfTime,
+    Shape,
+    added,
+    unknown,
+)
 
 
 @dataclass
@@ -119,17 +106,17 @@ class Prover:
         elif isinstance(e, exp):
             found = self._exponential(e)
         elif isinstance(e, log):
-            found = self._logarithm(e)
+            found = logarithms.shape_of_logarithm(self, e)
         elif isinstance(e, Abs):
             inner = self.shape(e.args[0])
-            found = Shape(CONVEX, ("absolute value of affine", e)) if inner.kind in _FLAT else _unknown(e)
+            found = Shape(CONVEX, ("absolute value of affine", e)) if inner.kind in FLAT else unknown(e)
         elif isinstance(e, loggamma):
-            found = _unknown(e)
+            found = unknown(e)
             form = self.linear_form(e.args[0])
             if form is not None and self.positive(e.args[0]):
                 found = Shape(CONVEX, ("the gamma function is log-convex", e), (form,))
         else:
-            found = _unknown(e)
+            found = unknown(e)
         if found.kind == UNKNOWN:
             return self.univariate(e) or found
         return found
@@ -150,15 +137,13 @@ class Prover:
         shapes = [self.shape(a) for a in terms]
         for kind in (CONCAVE, CONVEX):
             if all(s.is_(kind) for s in shapes):
-                return _added(kind, e, shapes)
-        from symmle.certify.grouping import mended_sum
-
+                return added(kind, e, shapes)
         for kind in (CONCAVE, CONVEX):
             if sum(1 for s in shapes if not s.is_(kind)) < len(shapes) or len(shapes) < 4:
                 mended = mended_sum(self, list(zip(terms, shapes, strict=True)), kind)
                 if mended is not None:
-                    return _added(kind, e, mended)
-        return _unknown(e)
+                    return added(kind, e, mended)
+        return unknown(e)
 
     def _collected(self, e: Add) -> list[Expr]:
         """The terms, those with the same function of the coordinates as one: (x - 1) f, not x f - f."""
@@ -176,19 +161,21 @@ class Prover:
         rest = Mul(*parts)
         if factor is not S.One:
             inner = self.shape(rest)
-            if inner.kind in _FLAT or inner.kind == UNKNOWN:
+            if inner.kind in FLAT or inner.kind == UNKNOWN:
                 return Shape(inner.kind, ("times a constant", e, inner.proof))
             sign = self.sign(factor)
             if sign is None:
-                return _unknown(e)
+                return unknown(e)
             strict = sign_on_support(factor, self.known, strict=True) is not None
-            kind = inner.kind if sign >= 0 else _FLIP[inner.kind]
-            return Shape(kind, ("times a constant of known sign", e, inner.proof), inner.forms if strict else ())
+            kind = inner.kind if sign >= 0 else FLIP[inner.kind]
+            return Shape(
+                kind, ("times a constant of known sign", e, inner.proof), inner.forms if strict else ()
+            )
         for rule in (self._powers, self._by_logarithm):
             found = rule(rest, parts)
             if found is not None:
                 return found
-        return self.univariate(rest) or _unknown(e)
+        return self.univariate(rest) or unknown(e)
 
     def _powers(self, e: Expr, parts: Sequence[Expr]) -> Shape | None:
         """Products of powers: geometric means are concave, |a|^p / prod b^q is convex for p >= 1 + sum q."""
@@ -211,7 +198,7 @@ class Prover:
             return Shape(CONVEX, ("negative powers of concave", e, *proofs))
         s, base, p = up[0]
         whole = (p.is_Integer and p % 2 == 0) or self.sign(base) == 1
-        if s.kind in _FLAT and whole and p >= 1 - sum(q for _, _, q in down):
+        if s.kind in FLAT and whole and p >= 1 - sum(q for _, _, q in down):
             return Shape(CONVEX, ("power over product of concave", e, *proofs))
         return None
 
@@ -225,7 +212,9 @@ class Prover:
         logarithm = self.shape(self.tidy(inside))
         if logarithm.is_(CONVEX):
             kind = CONVEX if sign > 0 else CONCAVE
-            return Shape(kind, ("log-convex is convex", e, logarithm.proof), self._forms_of_exponential(inside))
+            return Shape(
+                kind, ("log-convex is convex", e, logarithm.proof), self._forms_of_exponential(inside)
+            )
         return None
 
     def _forms_of_exponential(self, exponent: Expr) -> tuple[Form, ...]:
@@ -239,7 +228,7 @@ class Prover:
         whole = True
         for term in Add.make_args(self.tidy(exponent)):
             shape = self.shape(term)
-            if shape.kind in _FLAT:
+            if shape.kind in FLAT:
                 affine.append(term)
             else:
                 forms += shape.forms
@@ -254,7 +243,7 @@ class Prover:
     def _power(self, e: Pow) -> Shape:
         base, p = e.base, e.exp
         if self.depends(p):
-            return _unknown(e)
+            return unknown(e)
         inner = self.shape(base)
         exponent = range_of(p, self.known)
         form = self.linear_form(base)
@@ -263,11 +252,13 @@ class Prover:
             along = self.linear_form(base.args[0])
             strict = (along,) if along is not None and exponent.lo > 1 else ()
             return Shape(CONVEX, ("power of absolute value", e, inner.proof), strict)
-        if p.is_Integer and p % 2 == 0 and p > 0 and inner.kind in _FLAT:
+        if p.is_Integer and p % 2 == 0 and p > 0 and inner.kind in FLAT:
             return Shape(CONVEX, ("even power of affine", e), forms)
         sign = self.sign(base)
         if exponent.lo >= 1 and sign == 1 and inner.is_(CONVEX):
-            return Shape(CONVEX, ("power of convex", e, inner.proof), forms if exponent.lo > 1 else inner.forms)
+            return Shape(
+                CONVEX, ("power of convex", e, inner.proof), forms if exponent.lo > 1 else inner.forms
+            )
         if p.is_Integer and p % 2 == 0 and p > 0 and sign == -1 and inner.is_(CONCAVE):
             return Shape(CONVEX, ("even power of negative concave", e, inner.proof), forms)
         if exponent.lo >= 0 and exponent.hi <= 1 and self.positive(base) and inner.is_(CONCAVE):
@@ -279,133 +270,10 @@ class Prover:
             if inside.is_(CONVEX):
                 forms = self._forms_of_exponential(p * log(base))
                 return Shape(CONVEX, ("log-convex is convex", e, inside.proof), forms)
-        return _unknown(e)
+        return unknown(e)
 
     def _exponential(self, e: exp) -> Shape:
         inner = self.shape(e.exp)
         if not inner.is_(CONVEX):
-            return _unknown(e)
+            return unknown(e)
         return Shape(CONVEX, ("exponential of convex", e, inner.proof), self._forms_of_exponential(e.exp))
-
-    def _logarithm(self, e: log) -> Shape:
-        inside = e.args[0]
-        opened = self.open_log(inside)
-        if opened != e and not opened.has(Abs):
-            return self.shape(opened)
-        inner = self.shape(inside)
-        if inner.is_(CONCAVE):
-            form = self.linear_form(inside)
-            forms = (form,) if form is not None else inner.forms
-            return Shape(CONCAVE, ("logarithm of concave", e, inner.proof), forms)
-        special = self._known_logarithm(e, inside)
-        if special is not None:
-            return special
-        if isinstance(inside, Add):
-            return self._logarithm_of_sum(e, inside)
-        return _unknown(e)
-
-    def _known_logarithm(self, e: log, inside: Expr) -> Shape | None:
-        if isinstance(inside, Sum):
-            return self._logarithm_of_series(e, inside)
-        if isinstance(inside, (erfc, erf)) and self.linear_form(inside.args[0]) is not None:
-            return Shape(CONCAVE, ("interval probability of a log-concave law is log-concave", e))
-        if isinstance(inside, besseli) and inside.args[0] == 0:
-            argument = inside.args[1]
-            inner = self.shape(argument)
-            rule = "I_0 is an integral of exponentials, log-convex and even"
-            if inner.kind in _FLAT or (inner.kind == CONVEX and self.sign(argument) == 1):
-                form = self.linear_form(argument)
-                return Shape(CONVEX, (rule, e, inner.proof), (form,) if form is not None else inner.forms)
-        return None
-
-    def _logarithm_of_series(self, e: log, inside: Sum) -> Shape | None:
-        if len(inside.limits) != 1 or len(inside.limits[0]) != 3:
-            return None
-        index, first, last = inside.limits[0]
-        if self.depends(first) or self.depends(last):
-            return None
-        low, high = range_of(first, self.known), range_of(last, self.known)
-        if last is S.Infinity:
-            high = Bounds(INF, INF)
-        wider = dict(self.known)
-        wider[index] = Bounds(low.lo, high.hi, False, high.hi == INF)
-        within = Prover(self.unknowns, wider, self.deadline)
-        term = within.shape(within.tidy(within.open_log(inside.function)))
-        if within.positive(inside.function) and term.is_(CONVEX):
-            return Shape(CONVEX, ("series of log-convex terms", e, term.proof))
-        return None
-
-    def _logarithm_of_sum(self, e: log, inside: Add) -> Shape:
-        terms = [a for a in inside.args]
-        if all(self.positive(a) or self.sign(a) == 1 for a in terms):
-            logs = [self.shape(self.tidy(self.open_log(a))) for a in terms]
-            if all(s.is_(CONVEX) for s in logs):
-                rule = ("sum of log-convex is log-convex", e, *(s.proof for s in logs))
-                return Shape(CONVEX, rule, self._differences(terms, logs))
-        normal = self._normal_probability(e, inside)
-        if normal is not None:
-            return normal
-        for term in terms:  # log(T + rest) = log T + log(1 + rest/T)
-            if not (isinstance(term, exp) or any(isinstance(f, exp) for f in Mul.make_args(term))):
-                continue
-            sign = sign_on_support(term, self.known, strict=True)
-            if sign != 1:
-                continue
-            rest = self.tidy(expand_mul(Add(*(a for a in terms if a != term)) / term))
-            first, second = self.shape(self.tidy(self.open_log(term))), self.shape(1 + rest)
-            if first.is_(CONCAVE) and second.is_(CONCAVE):
-                rule = ("logarithm of concave, a factor taken out", e, first.proof, second.proof)
-                return Shape(CONCAVE, rule, (*first.forms, *second.forms))
-        return _unknown(e)
-
-    def _differences(self, terms: Sequence[Expr], logs: Sequence[Shape]) -> tuple[Form, ...]:
-        """Log-sum-exp of affine functions is strictly convex along their differences."""
-        if not all(s.kind in _FLAT for s in logs):
-            return ()
-        if not all(self.positive(a) for a in terms):
-            return ()
-        forms = [self.linear_form(self.tidy(self.open_log(a))) for a in terms]
-        if any(f is None for f in forms):
-            return ()
-        first = forms[0]
-        return tuple(
-            tuple(expand_mul(a - b) for a, b in zip(f, first, strict=True))  # type: ignore[arg-type]
-            for f in forms[1:]
-        )
-
-    def _normal_probability(self, e: log, inside: Add) -> Shape | None:
-        """c (1 + erf(a)), c (1 - erf(a)), c (erf(b) - erf(a)): probabilities of a log-concave law (Prekopa)."""
-        constant, rest = inside.as_independent(*self.unknowns, as_Add=True)
-        pieces = []
-        for term in Add.make_args(rest):
-            factor, function = term.as_independent(*self.unknowns, as_Add=False)
-            if not isinstance(function, (erf, erfc)):
-                return None
-            if self.linear_form(function.args[0]) is None:
-                return None
-            pieces.append((factor if isinstance(function, erf) else -factor, function))
-            if isinstance(function, erfc):
-                constant += factor
-        proof = ("interval probability of a log-concave law is log-concave", e)
-        if len(pieces) == 1 and constant in (pieces[0][0], -pieces[0][0]) and self.positive(constant):
-            return Shape(CONCAVE, proof)
-        if len(pieces) == 2 and constant == 0 and expand_mul(pieces[0][0] + pieces[1][0]) == 0:
-            return Shape(CONCAVE, proof)
-        return None
-
-
-def _unknown(e: Expr) -> Shape:
-    return Shape(UNKNOWN, ("no rule", e))
-
-
-def _added(kind: str, e: Expr, shapes: Sequence[Shape]) -> Shape:
-    if all(s.kind in _FLAT for s in shapes):
-        kind = AFFINE
-    forms = list(dict.fromkeys(f for s in shapes for f in s.forms))
-    given = tuple(pair for s in shapes for pair in s.given)
-    for first, second in (*given, *given):
-        if first in forms and second not in forms:
-            forms.append(second)
-        elif second in forms and first not in forms:
-            forms.append(first)
-    return Shape(kind, ("sum", e, *(s.proof for s in shapes)), tuple(forms), given)

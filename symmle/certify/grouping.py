@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from sympy import Add, Expr, Mul, Symbol, expand, expand_mul, log, loggamma
 from sympy.matrices import Matrix
 
-if TYPE_CHECKING:
-    from symmle.certify.composition import Prover, Shape
+from symmle.certify.shapes import CONCAVE, CONVEX, UNKNOWN, Shape
 
-Judged = tuple[Expr, "Shape"]
+if TYPE_CHECKING:
+    from symmle.certify.composition import Prover
+
+Judged = tuple[Expr, Shape]
 
 
 def mended_sum(prover: Prover, judged: list[Judged], kind: str) -> list[Shape] | None:
@@ -32,8 +34,6 @@ def _coefficient(prover: Prover, term: Expr) -> tuple[Expr, Expr]:
 
 def _dirichlet_normaliser(prover: Prover, judged: list[Judged], kind: str) -> list[Judged]:
     """log Gamma(a1 + .. + ak) - sum log Gamma(ai) is concave: the beta integral is log-convex (Hoelder)."""
-    from symmle.certify.composition import CONCAVE, CONVEX, Shape
-
     turn = 1 if kind == CONCAVE else -1
     bad = [(t, s) for t, s in judged if not s.is_(kind)]
     for term, _ in bad:
@@ -43,9 +43,10 @@ def _dirichlet_normaliser(prover: Prover, judged: list[Judged], kind: str) -> li
         parts = []
         for other, _ in judged:
             c, function = _coefficient(prover, other)
-            if isinstance(function, loggamma) and expand_mul(c + factor) == 0:
-                if prover.linear_form(function.args[0]) is not None and prover.positive(function.args[0]):
-                    parts.append((other, function.args[0]))
+            if not isinstance(function, loggamma) or expand_mul(c + factor) != 0:
+                continue
+            if prover.linear_form(function.args[0]) is not None and prover.positive(function.args[0]):
+                parts.append((other, function.args[0]))
         for size in range(1, len(parts) + 1):
             for chosen in combinations(parts, size):
                 gap = expand(whole.args[0] - Add(*(a for _, a in chosen)))
@@ -63,8 +64,6 @@ def _dirichlet_normaliser(prover: Prover, judged: list[Judged], kind: str) -> li
 
 def _digamma_increments(prover: Prover, judged: list[Judged], kind: str) -> list[Judged]:
     """log Gamma(a + d) - log Gamma(a), d >= 0 free of the coordinates, is concave: the trigamma falls."""
-    from symmle.certify.composition import CONCAVE, CONVEX, Shape
-
     turn = 1 if kind == CONCAVE else -1
     for term, shape in judged:
         factor, whole = _coefficient(prover, term)
@@ -88,8 +87,6 @@ def _digamma_increments(prover: Prover, judged: list[Judged], kind: str) -> list
 
 def _perspectives(prover: Prover, judged: list[Judged], kind: str) -> list[Judged]:
     """a log b = a log(b/a) + a log a: the first is concave (perspective of the logarithm)."""
-    from symmle.certify.composition import CONCAVE, Shape
-
     if kind != CONCAVE:
         return judged
     kept: list[Judged] = []
@@ -119,8 +116,6 @@ def _perspectives(prover: Prover, judged: list[Judged], kind: str) -> list[Judge
 
 def _quadratic(prover: Prover, judged: list[Judged], kind: str) -> list[Judged]:
     """The terms of degree two at most, together: the signs of the principal minors of their Hessian."""
-    from symmle.certify.composition import CONCAVE, Shape
-
     chosen = []
     for term, shape in judged:
         if term.is_polynomial(*prover.unknowns):
@@ -144,8 +139,6 @@ def _quadratic(prover: Prover, judged: list[Judged], kind: str) -> list[Judged]:
 
 def _by_coordinate(prover: Prover, judged: list[Judged], kind: str) -> list[Judged]:
     """Terms that depend on the same coordinates as one that is bad, as a function of one variable."""
-    from symmle.certify.composition import UNKNOWN
-
     changed = True
     while changed:
         changed = False
@@ -154,7 +147,11 @@ def _by_coordinate(prover: Prover, judged: list[Judged], kind: str) -> list[Judg
                 continue
             held: set[Symbol] = term.free_symbols & prover.names
             alike = [j for j in judged if j[0].free_symbols & prover.names == held]
-            within = [j for j in judged if j[0].free_symbols & prover.names and j[0].free_symbols & prover.names <= held]
+            within = [
+                j
+                for j in judged
+                if j[0].free_symbols & prover.names and j[0].free_symbols & prover.names <= held
+            ]
             for group in (alike, within):
                 if len(group) < 2:
                     continue
@@ -167,4 +164,3 @@ def _by_coordinate(prover: Prover, judged: list[Judged], kind: str) -> list[Judg
             if changed:
                 break
     return judged
-

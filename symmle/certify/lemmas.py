@@ -1,4 +1,4 @@
-"""Signs of functions of one variable, proved exactly: rational functions, exponential polynomials, one logarithm.
+"""Signs of functions of one variable, proved: rational functions, exponential polynomials, a logarithm.
 
 The method is descent: P >= 0 on (0, oo) where P(0+) >= 0 and (P e^(-k t))' >= 0 for some rate k of P.
 Every differentiation lowers the degree of the term with rate k, so that the descent ends, at a sum
@@ -12,8 +12,23 @@ from dataclasses import dataclass
 from functools import reduce
 from math import gcd, lcm
 
-from sympy import Dummy, Expr, Integer, Poly, Pow, Rational, S, Symbol, diff, exp, expand_mul, fraction, log
-from sympy import polygamma, together
+from sympy import (
+    Dummy,
+    Expr,
+    Integer,
+    Poly,
+    Pow,
+    Rational,
+    S,
+    Symbol,
+    diff,
+    exp,
+    expand_mul,
+    fraction,
+    log,
+    polygamma,
+    together,
+)
 from sympy.core.mul import Mul
 from sympy.polys.polyerrors import PolynomialError
 
@@ -175,8 +190,10 @@ def _sturm(terms: Terms, bounds: Bounds) -> tuple[int, tuple[str, ...]] | None:
             inside -= 1
     if inside:
         return None
-    middle = (lo + hi) / 2 if lo is not None and hi is not None else (
-        lo + 1 if lo is not None else hi - 1 if hi is not None else S.Zero
+    middle = (
+        (lo + hi) / 2
+        if lo is not None and hi is not None
+        else (lo + 1 if lo is not None else hi - 1 if hi is not None else S.Zero)
     )
     value = poly.eval(middle)
     if value == 0:
@@ -320,10 +337,7 @@ def _limit(e: Expr, t: Symbol, y: Symbol, g: Rational, end: float) -> Expr | Non
         return None
     if order == other:
         return value / over
-    if end == INF:
-        vanishes = order < other
-    else:
-        vanishes = order > other
+    vanishes = order < other if end == INF else order > other
     if vanishes:
         return S.Zero
     return S.Infinity if (value / over).is_positive else S.NegativeInfinity

@@ -8,9 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sympy import Abs, Add, Dummy, Expr, I, Mul, Pow, S, Symbol, Sum, cosh, exp, expand_mul, factor, fraction, log
+from sympy import (
+    Abs,
+    Add,
+    Dummy,
+    Expr,
+    I,
+    Mul,
+    Pow,
+    S,
+    Sum,
+    Symbol,
+    cosh,
+    exp,
+    expand_mul,
+    factor,
+    fraction,
+    log,
+    together,
+)
 from sympy import functions as sf
-from sympy import together
 from sympy.functions.elementary.hyperbolic import HyperbolicFunction
 from sympy.polys.polyerrors import PolynomialError
 
@@ -146,6 +163,9 @@ def tidy(e: Expr, known: Known, unknowns: frozenset[Symbol]) -> Expr:
         return _tidy_power(e, known, unknowns)
     if isinstance(e, Mul):
         return _tidy_product(e, known, unknowns)
+    if isinstance(e, Abs):
+        inner = tidy(e.args[0], known, unknowns)
+        return Abs(factor_sum(inner, known, unknowns) if isinstance(inner, Add) else inner)
     if isinstance(e, HyperbolicFunction):
         return tidy(e.rewrite(cosh).rewrite(exp), known, unknowns)
     if isinstance(e, Sum):

@@ -291,9 +291,9 @@ def _range_of(e: Expr, known: Mapping[Symbol | Expr, Bounds]) -> Bounds:
         return unit if parts[0].positive else -unit
     if isinstance(e, (sf.sinh, sf.atan)) and (parts[0].positive or parts[0].negative):
         return POSITIVE if parts[0].positive else -POSITIVE
-    if isinstance(e, _POSITIVE_OF_POSITIVE) and all(p.nonnegative for p in parts[:-1]):
-        if parts[-1].positive:
-            return POSITIVE
+    orders = all(p.nonnegative for p in parts[:-1])
+    if isinstance(e, _POSITIVE_OF_POSITIVE) and orders and parts[-1].positive:
+        return POSITIVE
     if isinstance(e, sf.factorial) and parts[0].nonnegative:
         return POSITIVE
     for function, bounds in _ALWAYS.items():
@@ -318,9 +318,7 @@ def _corners(e: Add, known: Mapping[Symbol | Expr, Bounds]) -> Bounds:
     points: list[tuple[list[End], bool]] = [([], False)]
     for s in symbols:
         b = known[s]
-        points = [
-            (p + [v], o or vo) for p, o in points for v, vo in ((b.lo, b.lo_open), (b.hi, b.hi_open))
-        ]
+        points = [(p + [v], o or vo) for p, o in points for v, vo in ((b.lo, b.lo_open), (b.hi, b.hi_open))]
     values = []
     for p, opened in points:
         total = Fraction(0)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sympy import Dummy, Expr, Mul, Pow, S, Symbol, cancel, diff, exp, expand_mul, log, loggamma
+import mpmath
+from sympy import Dummy, Expr, Mul, Pow, S, Symbol, cancel, diff, exp, expand_mul, lambdify, log, loggamma
 
-from symmle.certify.lemmas import Lemma, prove_sign
+from symmle.certify.lemmas import Lemma, prove_sign, split_exponentials
 from symmle.certify.ranges import POSITIVE, Bounds, range_of, sign_on_support
+from symmle.certify.sampling import draw
 
 if TYPE_CHECKING:
-    from symmle.certify.composition import Form, Prover
+    from symmle.certify.composition import Prover
+    from symmle.certify.shapes import Form
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,10 @@ def _along(prover: Prover, e: Expr, parts: list[Expr], base: Form) -> Curved | N
         form = prover.linear_form(part)
         assert form is not None
         ratio = cancel(form[index] / base[index]) if form[index] != base[index] else S.One
-        if any(expand_mul(a - ratio * b) != 0 and cancel(a - ratio * b) != 0 for a, b in zip(form, base, strict=True)):
+        if any(
+            expand_mul(a - ratio * b) != 0 and cancel(a - ratio * b) != 0
+            for a, b in zip(form, base, strict=True)
+        ):
             return None
         ratios[part] = (ratio, expand_mul(part).xreplace(origin))
     line = sum((c * u for c, u in zip(base, prover.unknowns, strict=True)), S.Zero)
@@ -104,7 +111,12 @@ def _second_derivative_sign(
     """The sign of h'' for e = h(t), t = side * (the form) where side is not 0."""
     t = Dummy("t", positive=True) if side else Dummy("t", real=True)
     known = {**prover.known, t: bounds}
-    if side and not scale.is_number and scale not in known and sign_on_support(scale, known, strict=True) is None:
+    if (
+        side
+        and not scale.is_number
+        and scale not in known
+        and sign_on_support(scale, known, strict=True) is None
+    ):
         known[scale] = POSITIVE if side > 0 else -POSITIVE  # c u > 0 and u > 0
     turn = side or 1
     h = _replaced(e, {p: ratio * turn * t + rest for p, (ratio, rest) in ratios.items()})
@@ -118,15 +130,41 @@ def _second_derivative_sign(
         return sign_on_support(c, known)
 
     inner = _inner_exponential(h, t)
+    if inner is None and split_exponentials(h, t) is None or _bends_both_ways(h, t, known):
+        return None
     if inner is not None:  # h = g(v), v = exp(r t): h'' = r^2 (v^2 g'' + v g')
         v = Dummy("v", positive=True)
         rate = inner.exp.coeff(t, 1)
-        g = h.xreplace({a: v ** (a.exp / (rate * t)) for a in h.atoms(exp) if a.exp.has(t) and not a.exp.has(exp)})
+        g = h.xreplace(
+            {a: v ** (a.exp / (rate * t)) for a in h.atoms(exp) if a.exp.has(t) and not a.exp.has(exp)}
+        )
         g = g.xreplace({t: log(v) / rate})
         g = _open_logs(g, v, {**known, v: POSITIVE})
         second = v**2 * diff(g, v, 2) + v * diff(g, v)
         return prove_sign(second, v, POSITIVE, sign_of)
     return prove_sign(diff(h, t, 2), t, bounds, sign_of)
+
+
+def _bends_both_ways(h: Expr, t: Symbol, known: dict[Expr, Bounds]) -> bool:
+    """Whether second differences at random points show both signs: then there is nothing to prove."""
+    symbols = sorted(h.free_symbols - {t}, key=str)
+    if not all(s in known for s in symbols):
+        return False
+    call = lambdify([t, *symbols], h, modules="mpmath")
+    generator = random.Random(11)
+    signs: set[int] = set()
+    with mpmath.workdps(40):
+        for _ in range(10):
+            at, data = draw(known[t], generator), [draw(known[s], generator) for s in symbols]
+            step = abs(at) * mpmath.mpf(10) ** -8
+            try:
+                low, middle, high = (mpmath.mpf(call(at + k * step, *data)) for k in (-1, 0, 1))
+            except (ValueError, ZeroDivisionError, TypeError, OverflowError):
+                continue
+            bend = low + high - 2 * middle
+            if mpmath.isfinite(bend) and abs(bend) > mpmath.mpf(10) ** -30 * (1 + abs(middle)):
+                signs.add(1 if bend > 0 else -1)
+    return len(signs) == 2
 
 
 def _replaced(e: Expr, table: dict[Expr, Expr]) -> Expr:
@@ -183,4 +221,3 @@ def _inner_exponential(h: Expr, t: Symbol) -> Expr | None:
                 if inside.exp == rate * t and rate.is_Rational:
                     return inside
     return None
-
