@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,10 @@ from symmle.declare.declaration import Declaration, SamplePart
 from symmle.errors import DataError
 
 Array = NDArray[Any]
-BLOCK = 1 << 13  # rows a block: a few such columns stay in the second-level cache
+BLOCK = 1 << 15  # rows a block: a few such columns stay in the second-level cache
+
+LONG_BLOCK = 1 << 20  # for plain reductions, which leave no temporaries behind
+PIVOT_ROWS = 500  # about so many rows give the pivot
 
 
 @dataclass
@@ -29,7 +33,7 @@ class Sample:
     rows: int
     minimum: dict[Symbol, float] = field(default_factory=dict)
     maximum: dict[Symbol, float] = field(default_factory=dict)
-    mean: dict[Symbol, float] = field(default_factory=dict)  # plain double means, good as pivots
+    pivot: dict[Symbol, float] = field(default_factory=dict)  # doubles near the means
     index: Array | None = None  # row numbers in what the user gave, where rows were left out
     offset: int = 0  # rows that a lag drops at the front
     cache: dict[Any, Any] = field(default_factory=dict, repr=False)  # scaled copies, distinct rows
@@ -100,8 +104,8 @@ def read_table(
 
 def _needed(declaration: Declaration) -> list[str]:
     """The columns that must be given: all but lags."""
-    lags = {str(lag) for lag in declaration.lags}
-    names = [str(c) for part in declaration.samples for c in part.all_columns]
+    lags = {lag.name for lag in declaration.lags}
+    names = [c.name for part in declaration.samples for c in part.all_columns]
     return list(dict.fromkeys(n for n in names if n not in lags))
 
 
@@ -163,7 +167,7 @@ def _read_sample(
     name: str,
 ) -> Sample:
     read = {
-        column: read_column(raw[str(column)], f"{name}, column `{column}`")
+        column: read_column(raw[column.name], f"{name}, column `{column.name}`")
         for column in part.all_columns
         if column not in declaration.lags
     }
@@ -205,7 +209,7 @@ def _read_sample(
 
 
 def _common_length(read: Mapping[Symbol, Column], name: str) -> int:
-    lengths = {str(column): len(values.values) for column, values in read.items()}
+    lengths = {column.name: len(values.values) for column, values in read.items()}
     rows = next(iter(lengths.values()))
     for column, length in lengths.items():
         if length != rows:
@@ -281,28 +285,26 @@ def _kept_rows(
 
 
 def _summarise(sample: Sample, column: Symbol, name: str) -> None:
-    """One pass, in blocks: extremes (a NaN or an inf shows in them) and the mean."""
+    """One pass, in blocks: extremes (a NaN or an inf shows in them), and a pivot near the mean."""
     values = sample.columns[column]
-    lows, highs, sums = [], [], []
-    for start in range(0, len(values), BLOCK):
-        block = values[start : start + BLOCK]
-        lows.append(block.min())
-        highs.append(block.max())
-        with np.errstate(over="ignore", invalid="ignore"):
-            sums.append(block.sum())
-    low, high = float(np.min(lows)), float(np.max(highs))
-    if not (low > -np.inf and high < np.inf):
+    minimum, maximum = np.minimum.reduce, np.maximum.reduce
+    lows, highs = [], []
+    for start in range(0, len(values), LONG_BLOCK):
+        block = values[start : start + LONG_BLOCK]
+        lows.append(minimum(block))
+        highs.append(maximum(block))
+    low, high = float(minimum(lows)), float(maximum(highs))
+    if not (low > -math.inf and high < math.inf):
         position = int(np.flatnonzero(~np.isfinite(values))[0])
         raise DataError(
             f"{name}, column `{column}`: row {sample.row_number(position)} is {values[position]}; "
             "every row must be a finite number. Drop the row or mask it."
         )
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = float(np.sum(sums)) / len(values)
-    if not np.isfinite(mean):
-        mean = low / 2 + high / 2
     sample.minimum[column], sample.maximum[column] = low, high
-    sample.mean[column] = min(max(mean, low), high)
+    some = values[:: max(1, len(values) // PIVOT_ROWS)]
+    # the sum of large values would overflow
+    mean = float(np.add.reduce(some)) / len(some) if max(-low, high) < 1e300 else low / 2 + high / 2
+    sample.pivot[column] = min(max(mean, low), high)
 
 
 def _check_support(

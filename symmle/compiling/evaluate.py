@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sympy import Expr, Symbol
+from sympy import Expr, Float, Symbol
 
 from symmle.compiling.data import Sample, Table
 from symmle.compiling.kernels import CONTEXT, LOCK, row_kernel
@@ -206,7 +206,7 @@ def _number(value: Any) -> Any:
     if isinstance(value, (int, float, CONTEXT.mpf)):
         return CONTEXT.mpf(value)
     if isinstance(value, Expr):
-        return CONTEXT.mpf(value.evalf(80)._mpf_)  # type: ignore[union-attr]
+        return CONTEXT.mpf(Float(value, 80)._mpf_)
     return CONTEXT.mpf(value)
 
 

@@ -32,6 +32,7 @@ from sympy import (
     erf,
     erfc,
     exp,
+    factor,
     factorial,
     gamma,
     lambdify,
@@ -149,6 +150,10 @@ def _stable(node: Expr) -> Expr:
         return node
     if isinstance(node, log) and isinstance(node.args[0], (Mul, Pow)) and node.args[0].has(besseli, besselk):
         return _stable_log(node.args[0])
+    if isinstance(node, Add) and 2 < len(node.args) <= 6 and node.has(exp):
+        factored = factor(node)  # exp(2 u) - 2 exp(u) + 1 = (exp(u) - 1)**2
+        if not isinstance(factored, Add):
+            return _stable(factored)
     arguments = [_stable(a) for a in node.args]
     if isinstance(node, log):
         if node.args[0].func in (besseli, besselk):

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sympy import Symbol
+from sympy import Add, Expr, Function, Pow, S, Symbol, exp, log
 
-from symmle.compiling.data import BLOCK, Sample
+from symmle.compiling.data import BLOCK, LONG_BLOCK, Sample
 from symmle.compiling.increments import Increments, Node, Wide, exact
 from symmle.compiling.kernels import CONTEXT, row_kernel, scalar_kernel
 from symmle.compiling.program import Atom, Monomial, SampleProgram
@@ -25,8 +25,10 @@ from symmle.compiling.program import Atom, Monomial, SampleProgram
 Array = NDArray[Any]
 EPS = 2.0**-52
 WIDE_EPS = float(np.finfo(Wide).eps)
+STRETCH = 1 << 13
+SPOTS = 12  # rows at which functions that may cancel are held against 240 bits
 MOST_DISTINCT = 3000  # rows that EXACT takes
-STRIDED = 1024  # rows that magnitudes are judged by
+STRIDED = 512  # rows that magnitudes are judged by
 
 
 class Care(IntEnum):
@@ -91,7 +93,7 @@ class Rows:
 
 def _pivot(sample: Sample, column: Symbol) -> float:
     low, high = sample.minimum[column], sample.maximum[column]
-    return low if low == high else sample.mean[column]
+    return low if low == high else sample.pivot[column]
 
 
 @dataclass
@@ -136,21 +138,34 @@ class Pass:
         numbers = [_double(scalars[s]) for s in self.scalars]
         starts = self._starts(rows, numbers)
         columns = [rows.columns[c] for c in self.program.columns]
-        sums: list[list[float]] = [[] for _ in self.monomials]
         weights = rows.weights
-        for low in range(0, rows.sample.rows, BLOCK):
+        total = rows.sample.n
+        read = {m: mean for m in self.monomials if (mean := self._plain(m, rows)) is not None}
+        left = [m for m in self.monomials if m not in read]
+        sums: list[list[float]] = [[] for _ in left]
+        for low in range(0, rows.sample.rows if left else 0, BLOCK):
             block = {c: v[low : low + BLOCK] for c, v in zip(self.program.columns, columns, strict=True)}
             w = None if weights is None else weights[low : low + BLOCK]
             parts = self._increments(block, rows, numbers, starts)
-            for found, monomial in zip(sums, self.monomials, strict=True):
+            for found, monomial in zip(sums, left, strict=True):
                 found.append(_summed(parts, monomial, w))
-        total = rows.sample.n
-        means = {
-            m: CONTEXT.mpf(_fsum(s) / total) for m, s in zip(self.monomials, sums, strict=True)
-        }
+        means = {m: CONTEXT.mpf(_fsum(s) / total) for m, s in zip(left, sums, strict=True)}
+        means.update(read)
         pivots = {i: CONTEXT.mpf(starts.get(i, 0.0)) for i in self.functions}
-        errors = self._judged(rows, numbers, starts, means) if judge else []
+        errors = self._judged(rows, scalars, numbers, starts, means, set(read)) if judge else []
         return Moments(means, pivots, errors)
+
+    def _plain(self, monomial: Monomial, rows: Rows) -> Any:
+        """Mean(x - c) by one plain sum, where no other mean needs the increments of that column."""
+        ((i, e), *others) = monomial
+        atom = self.program.atoms[i]
+        if others or e != 1 or not atom.is_column or rows.weights is not None:
+            return None
+        if any(k == i for m in self.monomials if m != monomial for k, _ in m):
+            return None
+        values = rows.columns[atom.expression]  # type: ignore[index]
+        sums = [float(np.add.reduce(values[low : low + LONG_BLOCK])) for low in range(0, len(values), LONG_BLOCK)]
+        return CONTEXT.mpf(_fsum(sums)) / len(values) - CONTEXT.mpf(rows.pivots[atom.expression])  # type: ignore[index]
 
     def _starts(self, rows: Rows, numbers: Sequence[float]) -> dict[int, float]:
         """The double value of every centred atom at the pivots."""
@@ -190,7 +205,13 @@ class Pass:
         return parts
 
     def _judged(
-        self, rows: Rows, numbers: Sequence[float], starts: Mapping[int, float], means: Mapping[Monomial, Any]
+        self,
+        rows: Rows,
+        scalars: Mapping[Symbol, Any],
+        numbers: Sequence[float],
+        starts: Mapping[int, float],
+        means: Mapping[Monomial, Any],
+        plain: set[Monomial],
     ) -> list[dict[Monomial, Any]]:
         """How far each mean may be off, judged by rows at even distances."""
         step = max(1, -(-rows.sample.rows // STRIDED))
@@ -202,6 +223,8 @@ class Pass:
         errors: list[dict[Monomial, Any]] = []
         for m in self.monomials:
             error = 4 * EPS * max(_summed(sizes, m, w) / total, abs(float(means[m])))
+            if m in plain:
+                error += 2 * EPS * float(np.mean(np.abs(block[self.program.atoms[m[0][0]].expression])))  # type: ignore[index]
             for i, e in m:
                 if starts.get(i):
                     rest = tuple((k, f - (k == i)) for k, f in m if f - (k == i))
@@ -217,7 +240,50 @@ class Pass:
                 if any(numbers_of(self.program.atoms[i], self.scalars[k]) for i, _ in m)
             }
             errors.append(shift)
+        values = {i: parts[i] + starts.get(i, 0.0) for i in self.functions}
+        return errors + self._spotted(rows, scalars, values, means, step)
+
+    def _spotted(
+        self,
+        rows: Rows,
+        scalars: Mapping[Symbol, Any],
+        values: Mapping[int, Array],
+        means: Mapping[Monomial, Any],
+        step: int = 1,
+    ) -> list[dict[Monomial, Any]]:
+        """Errors of functions whose inner sums may cancel, found at a few rows by 240 bits.
+
+        `values` are those at every `step`-th row.
+        """
+        errors: list[dict[Monomial, Any]] = []
+        for i in self.functions:
+            atom = self.program.atoms[i]
+            if not may_cancel(atom.expression):
+                continue
+            columns = {c: rows.columns[c][::step] for c in atom.columns}
+            count = len(values[i])
+            spots = set(np.linspace(0, count - 1, min(count, SPOTS)).astype(int).tolist())
+            for column in columns.values():
+                spots |= {int(np.argmin(column)), int(np.argmax(column))}
+            worst = 0.0
+            for k in sorted(spots):
+                truth = self._row_function(i)(
+                    *(CONTEXT.mpf(float(column[k])) for column in columns.values()), *(scalars[s] for s in atom.scalars)
+                )[0]
+                if isinstance(truth, CONTEXT.mpc) or not CONTEXT.isfinite(truth) or truth == 0:
+                    continue
+                worst = max(worst, _double(abs(exact(Wide(values[i][k])) / truth - 1)))
+            # rounding alone is a few units; more is cancellation, which hits some rows and not others
+            if not worst <= 64 * EPS:
+                size = float(np.mean(np.abs(values[i]))) * (worst if math.isfinite(worst) else 1.0)
+                errors.append({m: CONTEXT.mpf(size) for m in self.monomials if any(k == i for k, _ in m)})
         return errors
+
+    def _row_function(self, i: int) -> Callable[..., Any]:
+        if i not in self._exact:
+            atom = self.program.atoms[i]
+            self._exact[i] = scalar_kernel([*atom.columns, *atom.scalars], [atom.expression])
+        return self._exact[i]
 
     # --- second-order increments in extended precision ---
 
@@ -293,7 +359,8 @@ class Pass:
             for m in self.monomials:
                 if any(i == k for i, _ in m) and self.program.atoms[k].scalars:
                     errors.append({m: abs(means[m]) * CONTEXT.mpf(4 * EPS)})
-        return Moments(means, pivots, errors)
+        at_rows = {i: np.broadcast_to(found[i].values, (length,)) for i in self.functions}
+        return Moments(means, pivots, errors + self._spotted(rows, scalars, at_rows, means))
 
     def _is_linear_function(self, monomial: Monomial) -> bool:
         return len(monomial) == 1 and monomial[0][1] == 1 and monomial[0][0] in self.functions
@@ -315,10 +382,8 @@ class Pass:
                 pivot = mp(rows.pivots[atom.expression])  # type: ignore[index]
                 parts[i] = np.array([v - pivot for v in values[atom.expression]], dtype=object)  # type: ignore[index]
                 continue
-            if i not in self._exact:
-                self._exact[i] = scalar_kernel([*atom.columns, *atom.scalars], [atom.expression])
             fixed = [scalars[s] for s in atom.scalars]
-            function = self._exact[i]
+            function = self._row_function(i)
             rows_of = zip(*(values[c] for c in atom.columns), strict=True)
             parts[i] = np.array([mp(function(*row, *fixed)[0]) for row in rows_of], dtype=object)
         means, errors = {}, []
@@ -330,6 +395,17 @@ class Pass:
             means[m] = sum(product, mp(0)) / total
             errors.append({m: sum((abs(p) for p in product), mp(0)) / total * tiny})
         return Moments(means, {i: mp(0) for i in self.functions}, errors)
+
+
+def may_cancel(expression: Expr) -> bool:
+    """Whether a sum of functions of columns stands inside, other than 1 + f, which is rewritten."""
+    for node in expression.atoms(Add):
+        functions = [a for a in node.args if a.has(Function, Pow) and not a.is_number]
+        if functions and (len(node.args) > 2 or node.args[0] is not S.One):
+            return True
+        if any(a.has(exp, log) and a.free_symbols for a in node.args):
+            return True
+    return False
 
 
 def numbers_of(atom: Atom, scalar: Symbol) -> bool:
@@ -355,9 +431,13 @@ def _summed(parts: Mapping[int, Array], monomial: Monomial, w: Array | None) -> 
     factors = [parts[i] for i, e in monomial for _ in range(e)]
     if w is not None:
         factors.insert(0, w)
-    if len(factors) == 1:
-        return float(factors[0].sum())
     product = factors[0]
     for factor in factors[1:-1]:
         product = product * factor
-    return float(np.dot(product, factors[-1]))
+    if len(factors) == 1:
+        return float(np.add.reduce(product))
+    last = factors[-1]
+    total = 0.0
+    for low in range(0, len(product), STRETCH):  # longer products would wake BLAS's threads
+        total += float(np.dot(product[low : low + STRETCH], last[low : low + STRETCH]))
+    return total

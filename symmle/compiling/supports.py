@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -56,17 +57,22 @@ class Bounds:
 
     def value(self, bound: Expr) -> Any:
         """A float, an array (one bound a row), or None for a bound that is not known yet."""
+        if bound.is_number:
+            return _float(bound)
         bound = bound.subs(self.constants)
-        if bound in (oo, -oo):
-            return float(bound)
         names = sorted(bound.free_symbols, key=str)
         if not names:
-            return float(bound)
+            return _float(bound)
         if not set(names) <= set(self.columns):
             return None
         arguments = [Symbol(f"c{i}") for i in range(len(names))]
         function = lambdify(arguments, bound.subs(dict(zip(names, arguments, strict=True))), "numpy")
         return function(*(self.columns[name] for name in names))
+
+
+@lru_cache(maxsize=1024)
+def _float(bound: Expr) -> float:
+    return float(bound)
 
 
 def outside(

@@ -251,14 +251,14 @@ def strided(table: Table, rows: int = SCANNED_ROWS) -> Table:
         weights = None if sample.weights is None else sample.weights[::step]
         count = len(next(iter(columns.values())))
         n = float(count) if weights is None else float(weights.sum())
-        samples.append(Sample(columns, weights, n, count, sample.minimum, sample.maximum, sample.mean))
+        samples.append(Sample(columns, weights, n, count, sample.minimum, sample.maximum, sample.pivot))
     return Table(tuple(samples), table.name)
 
 
 def _care_for(table: Table) -> Care:
     """Whether plain doubles in the rows are enough for scanning: not where the spread is small."""
     for sample in table.samples:
-        for column, mean in sample.mean.items():
+        for column, mean in sample.pivot.items():
             spread = sample.maximum[column] / 2 - sample.minimum[column] / 2
             if 0 < spread < 1e-5 * abs(mean):
                 return Care.CENTRED

@@ -118,7 +118,7 @@ def _places(table: Table, dense: bool) -> Iterable[tuple[float, float]]:
                 spread = abs(sample.maximum[column]) or 1.0
             count = min(len(part), 33 if dense else 5)
             ranks = np.linspace(0, len(part) - 1, count).astype(int)
-            edges = (sample.minimum[column], sample.maximum[column], sample.mean[column])
+            edges = (sample.minimum[column], sample.maximum[column], sample.pivot[column])
             for edge in edges:
                 yield edge, spread
             inner = [float(v) for v in part[ranks]]

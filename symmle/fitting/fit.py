@@ -96,7 +96,7 @@ def solve(
 ) -> Solution:
     """The solution by what the derivation left to do."""
     refuse_what_is_not_built(plan)
-    left = [p for p in plan.parameters if all(str(p) != str(q) for q in plan.estimator.closed)]
+    left = plan.left
     if method == "closed" and left:
         raise NotDerivedError(
             f"{plan.name} has no closed form: {', '.join(map(str, left))} remain.", tuple(plan.estimator.remaining)

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from sympy import Basic, Expr, FiniteSet, Interval, Range, S, Set, Symbol, lambdify
+from sympy import Basic, Expr, FiniteSet, Float, Interval, Range, S, Set, Symbol, lambdify
 from sympy.core.relational import Relational
 
 from symmle.compiling.data import Table
@@ -45,6 +45,12 @@ class Plan:
 
     def compile(self, expressions: Sequence[Any]) -> CompiledExpressions:
         return CompiledExpressions([S(e) for e in expressions], self.samples)
+
+    @cached_property
+    def left(self) -> list[Symbol]:
+        """The parameters without a closed form."""
+        closed = {str(q) for q in self.estimator.closed}
+        return [p for p in self.parameters if str(p) not in closed]
 
     # --- compiled parts ---
 
@@ -120,7 +126,11 @@ class Plan:
         if expression not in self._scalar:
             names = sorted(expression.free_symbols, key=str)
             kernel = scalar_kernel(names, [expression])  # type: ignore[arg-type]
-            self._scalar[expression] = lambda v: CONTEXT.convert(kernel(*(v[n] for n in names))[0])  # type: ignore[index]
+            if names:
+                self._scalar[expression] = lambda v: CONTEXT.convert(kernel(*(v[n] for n in names))[0])  # type: ignore[index]
+            else:
+                number = CONTEXT.convert(kernel()[0])
+                self._scalar[expression] = lambda v: number
         with LOCK:
             try:
                 return self._scalar[expression](values)
@@ -128,6 +138,16 @@ class Plan:
                 return CONTEXT.nan
 
     # --- where estimates may lie ---
+
+    @cached_property
+    def _moving_supports(self) -> list[tuple[Any, Symbol, Set]]:
+        """Supports whose bounds name parameters."""
+        return [
+            (part, column, support)
+            for part in self.declaration.samples
+            for column, support in part.support.items()
+            if isinstance(support, (Interval, Range)) and support.free_symbols & set(self.parameters)
+        ]
 
     def domain_of(self, parameter: Symbol) -> Set:
         return self.declaration.parameters[parameter]
@@ -157,31 +177,26 @@ class Plan:
         return self._outside_support(values, table)
 
     def _outside_support(self, values: Numbers, table: Table) -> str:
-        for part in self.declaration.samples:
+        for part, column, support in self._moving_supports:
             sample = table.sample_of(part.all_columns)
-            for column, support in part.support.items():
-                if not (support.free_symbols & set(self.parameters)):
+            low_open = isinstance(support, Interval) and bool(support.left_open)
+            high_open = isinstance(support, Interval) and bool(support.right_open)
+            high = support.end if isinstance(support, Interval) else support.stop - 1
+            start = support.start
+            for bound, extreme, is_open, upper in (
+                (start, sample.minimum[column], low_open, False),
+                (high, sample.maximum[column], high_open, True),
+            ):
+                if not bound.free_symbols:
                     continue
-                if not isinstance(support, (Interval, Range)):
-                    continue
-                low_open = isinstance(support, Interval) and bool(support.left_open)
-                high_open = isinstance(support, Interval) and bool(support.right_open)
-                high = support.end if isinstance(support, Interval) else support.stop - 1
-                start = support.start
-                for bound, extreme, is_open, upper in (
-                    (start, sample.minimum[column], low_open, False),
-                    (high, sample.maximum[column], high_open, True),
-                ):
-                    if not bound.free_symbols:
-                        continue
-                    if bound.free_symbols & set(sample.columns):
-                        inside = _rows_inside(bound, column, sample, values, is_open, upper)
-                    else:
-                        edge = self.scalar(bound, values)
-                        gap = edge - extreme if upper else extreme - edge
-                        inside = gap > 0 or (gap == 0 and not is_open)
-                    if not inside:
-                        return f"the support {support} would not hold every `{column}`"
+                if bound.free_symbols & set(sample.columns):
+                    inside = _rows_inside(bound, column, sample, values, is_open, upper)
+                else:
+                    edge = self.scalar(bound, values)
+                    gap = edge - extreme if upper else extreme - edge
+                    inside = gap > 0 or (gap == 0 and not is_open)
+                if not inside:
+                    return f"the support {support} would not hold every `{column}`"
         return ""
 
 
@@ -249,7 +264,7 @@ def _constant(value: Any, symbol: Symbol, name: str) -> Any:
     if not number.is_number or number.is_real is False or number.is_finite is False:
         raise DataError(f"{name}: expected a finite real number for `{symbol}`, got {value!r}.")
     with LOCK:
-        return CONTEXT.mpf(number.evalf(80)._mpf_)
+        return CONTEXT.mpf(Float(number, 80)._mpf_)
 
 
 def _contains(plan: Plan, domain: Set, number: Any, values: Numbers) -> bool:
