@@ -145,7 +145,9 @@ def _line(
     if not low < high:
         raise NotComputed("the support is empty")
     breaks = [c for c in _kinks(density, x, values) if low < c < high]
-    top, narrow = _peak(plain, low, high, [number_at(s, values) for s in values], clock)
+    hints = [number_at(s, values) for s in values]
+    breaks += [h for h in dict.fromkeys(hints) if low < h < high and math.isinf(low) and math.isinf(high)][:6]
+    top, narrow = _peak(plain, low, high, hints, clock)
     if narrow or (math.isinf(low) and math.isinf(high)):
         shift = 0.0 if step == 0.5 else 1e-3 * (1 if not narrow else 0)
         breaks.append(top + shift)
@@ -249,11 +251,12 @@ def _peak(f: Callable[[float], float], low: float, high: float, hints: list[floa
 def _two(
     density: Expr, columns: list[Symbol], support: Mapping[Symbol, Set], values: Mapping[Symbol, Any], clock: Clock, step: float
 ) -> Amount:
-    """Double-exponential rules in both columns, at two widths; sums by their terms."""
+    """Double-exponential rules in both columns, about the peak, at two widths; sums by their terms."""
     f = Watched(Density(density, values, columns), _naming(columns, {}), False)
+    centres = _centres(f, [support[x] for x in columns], values, clock)
     results = []
     for h in (0.1, 0.07) if step == 0.5 else (0.089, 0.061):
-        nodes = [_nodes(support[x], values, h) for x in columns]
+        nodes = [_nodes(support[x], values, h, *centre) for x, centre in zip(columns, centres, strict=True)]
         rows = []
         for a, wa in nodes[0]:
             clock.look()
@@ -264,12 +267,64 @@ def _two(
     return Amount(results[1], abs(results[0] - results[1]))
 
 
-def _nodes(domain: Set, values: Mapping[Symbol, Any], h: float) -> list[tuple[float, float]]:
+def _centres(f: Watched, domains: list[Set], values: Mapping[Symbol, Any], clock: Clock) -> list[tuple[float, float]]:
+    """Peak and width in each column of the whole line, by climbing one column after the other."""
+    free = [isinstance(d, Interval) and d.start.is_infinite and d.end.is_infinite for d in domains]
+    place = [0.0 if line else _inner(d, values) for d, line in zip(domains, free, strict=True)]
+    widths = [1.0, 1.0]
+
+    def height(i: int, c: float) -> float:
+        row = list(place)
+        row[i] = c
+        try:
+            return f(*row)
+        except NotReal:
+            raise
+        except NotComputed:
+            return -math.inf
+
+    for _ in range(3):
+        for i, line in enumerate(free):
+            if not line:
+                continue
+            clock.look()
+            hints = [s * number_at(v, values) for v in values for s in (1, -1)]
+            grid = [0.0, place[i], *(s * 2.0**k for k in range(-4, 16) for s in (1, -1)), *hints]
+            best, c = max((height(i, g), g) for g in grid)
+            width = max(1.0, abs(c)) / 4
+            for _ in range(100):
+                higher = max((height(i, c + s * width), c + s * width) for s in (-1, 1))
+                if higher[0] > best:
+                    best, c = higher
+                else:
+                    width /= 2
+            place[i] = c
+            width = 2.0**-10
+            while width < 2.0**20 and height(i, c + width) > 0.5 * best:
+                width *= 2
+            widths[i] = width
+    return list(zip(place, widths, strict=True))
+
+
+def _inner(domain: Set, values: Mapping[Symbol, Any]) -> float:
+    """A place inside a set."""
+    if isinstance(domain, FiniteSet):
+        return number_at(domain.args[0], values)
+    low, high = bounds_at(domain, values)
+    if math.isfinite(low) and math.isfinite(high):
+        return (low + high) / 2 if isinstance(domain, Interval) else low
+    return low + 1 if math.isfinite(low) else (high - 1 if math.isfinite(high) else 0.0)
+
+
+def _nodes(
+    domain: Set, values: Mapping[Symbol, Any], h: float, centre: float, width: float
+) -> list[tuple[float, float]]:
+    """Nodes and weights of a column."""
     if isinstance(domain, FiniteSet):
         return [(number_at(e, values), 1.0) for e in domain.args]
     low, high = bounds_at(domain, values)
     if isinstance(domain, Range):
-        first, last = max(low, -60.0), min(high, 60.0 if h > 0.09 else 90.0)
+        first, last = max(low, -60.0), min(high, 60.0 if h > 0.08 else 90.0)
         return [(first + k, 1.0) for k in range(int(last - first) + 1)]
     made = []
     for i in range(-round(4 / h), round(4 / h) + 1):
@@ -278,15 +333,14 @@ def _nodes(domain: Set, values: Mapping[Symbol, Any], h: float) -> list[tuple[fl
         c = math.pi / 2 * math.cosh(t) * h
         if math.isinf(low) and math.isinf(high):
             if abs(s) < 25:
-                made.append((math.sinh(s), math.cosh(s) * c))
+                made.append((centre + width * math.sinh(s), width * math.cosh(s) * c))
         elif math.isinf(high):
             made.append((low + math.exp(s), math.exp(s) * c))
         elif math.isinf(low):
             made.append((high - math.exp(s), math.exp(s) * c))
         else:
             share = 1 / (1 + math.exp(-2 * s))
-            weight = (high - low) * share * (1 - share) * 2 * c
             node = low + (high - low) * share
             if low < node < high:
-                made.append((node, weight))
+                made.append((node, (high - low) * share * (1 - share) * 2 * c))
     return made

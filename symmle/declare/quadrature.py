@@ -137,7 +137,9 @@ def along(ray: Ray, clock: Clock, step: float = 0.5, tolerance: float = 1e-9) ->
     peak = max((abs(v) for v in heights if math.isfinite(v)), default=0.0)
     if peak == 0.0:
         return Amount(0.0, math.inf if any(math.isnan(v) for v in heights) else 0.0)
-    floor = max(NEGLIGIBLE * peak, 1e-290)
+    if peak < 1e-280:
+        return Amount(0.0, 1e-200)
+    floor = NEGLIGIBLE * peak
     missing = 0.0
     # outwards until negligible
     if abs(heights[0]) > floor:
