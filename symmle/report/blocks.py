@@ -51,6 +51,7 @@ class Dialect(ABC):
 
     def __init__(self, names: Names | None = None):
         self.names = names or Names()
+        self.conditions_follow = False  # a paragraph of its own says when the maximum exists
         self.single = False  # one parameter: an ordinary derivative
         self.shown: dict[Basic, str] = {}  # expressions that the reader has seen, and what they were called
 
@@ -117,6 +118,10 @@ class Dialect(ABC):
 
     @abstractmethod
     def width(self, text: str) -> float: ...
+
+    def formula(self, expression: Basic) -> str:
+        """An expression within words."""
+        return self.math(self.write(expression))
 
     # --- what needs only the above
     def listed(self, symbols: Iterable[Basic]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sympy import Add, Basic, Expr, Function, Mul, Pow, log
+from sympy.core.relational import Relational
 
 from symmle.report.constants import is_negative_term
 from symmle.report.layout import Piece, width
@@ -39,6 +40,10 @@ def pieces_of(printer: TextbookPrinter, expression: Basic, room: float) -> list[
                 parts = [Piece("-" + parts[0].text, parts[0].depth), *parts[1:]]
             found += parts
         return found
+    if isinstance(expression, Relational):
+        right = pieces_of(printer, expression.rhs, room - 2)
+        sign = printer.relation_sign(expression)
+        return [*pieces_of(printer, expression.lhs, room), *_before(sign, right)]
     text = printer.doprint(expression)
     if width(text) <= room:
         return [Piece(text)]
@@ -81,9 +86,9 @@ def _product(printer: TextbookPrinter, expression: Expr, room: float) -> list[Pi
     if below and width(fraction) > room:
         narrow = rf"\frac{{1}}{{{printer._row(below, True)}}}"
         if width(narrow) <= room / 2:
-            found = [Piece(narrow), *_factors(printer, above, room)]
+            found = _beside([Piece(narrow)], _factors(printer, above, room))
         else:
-            over = _factors(printer, above, room - 1, alone=True)
+            over = _factors(printer, above, room - 1, alone=True) or [Piece("1")]
             if len(over) > 1:
                 over = _wrapped(over, r"\Bigl(", r"\Bigr)")
             under = _wrapped(_factors(printer, below, room - 1, alone=True), r"\Bigl(", r"\Bigr)")
@@ -92,25 +97,34 @@ def _product(printer: TextbookPrinter, expression: Expr, room: float) -> list[Pi
         found = [Piece(fraction)]
     else:
         found = _factors(printer, above, room)
-    found = (
-        [Piece(printer._print(f)) for f in shape.leading] + found + _factors(printer, list(shape.after), room)
+    parts = (
+        [Piece(printer._print(f)) for f in shape.leading],
+        found,
+        _factors(printer, list(shape.after), room),
     )
+    found = []
+    for part in parts:
+        found = _beside(found, part)
     return _before("-", found) if shape.negative else found
 
 
 def _factors(printer: TextbookPrinter, factors: list[Expr], room: float, alone: bool = False) -> list[Piece]:
     found: list[Piece] = []
     for factor in factors:
-        text = printer.factor(factor, last=factor is factors[-1])
+        bare = alone and len(factors) == 1
+        text = printer._print(factor) if bare else printer.factor(factor, last=factor is factors[-1])
         if width(text) <= room:
             parts = [Piece(text)]
         else:
             parts = pieces_of(printer, factor, room - 1)
-            bare = alone and len(factors) == 1
             if isinstance(factor, Add) and not bare:
                 parts = _wrapped(parts, r"\Bigl(", r"\Bigr)")
-        if found:  # a line is not broken between two factors
-            found[-1] = Piece(f"{found[-1].text} {parts[0].text}", found[-1].depth)
-            parts = parts[1:]
-        found += parts
+        found = _beside(found, parts)
     return found
+
+
+def _beside(left: list[Piece], right: list[Piece]) -> list[Piece]:
+    """Two factors, between which a line is not broken."""
+    if not left or not right:
+        return left + right
+    return [*left[:-1], Piece(f"{left[-1].text} {right[0].text}", left[-1].depth), *right[1:]]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sympy import Add, Expr, Integer, Mul, Pow, Rational, S, Symbol, log, pi
+
+from symmle.sample import Count
 
 
 def is_negative_term(term: Expr) -> bool:
@@ -37,12 +41,14 @@ def join_number_logs(terms: list[Expr]) -> list[Expr]:
     return [term for _, term in sorted(kept, key=lambda pair: pair[0])]
 
 
-def joined_roots(factors: list[Expr]) -> tuple[list[Expr], list[Expr]]:
+def joined_roots(
+    factors: list[Expr], has_statistics: Callable[[Expr], bool]
+) -> tuple[list[Expr], list[Expr]]:
     """sqrt(lambda)/(sqrt(2) sqrt(pi) x**(3/2)) -> sqrt(lambda/(2 pi x**3)), and the other factors."""
     halves, rest, numbers = [], [], []
     for f in factors:
         root = isinstance(f, Pow) and f.exp.is_Rational and f.exp.q == 2
-        if root and isinstance(f.base, Symbol):
+        if root and (isinstance(f.base, Symbol | Count) or has_statistics(f.base)):
             halves.append(f)
         elif root and (f.base.is_Integer or f.base is pi):
             numbers.append(f)
@@ -52,7 +58,9 @@ def joined_roots(factors: list[Expr]) -> tuple[list[Expr], list[Expr]]:
         return [], factors
     rational = Mul(*(f for f in rest if f.is_Rational))
     rest = [f for f in rest if not f.is_Rational]
-    square = Mul(rational**2, *(f.base ** (2 * f.exp) for f in halves + numbers))
+    numeric = Mul(rational**2, *(f.base ** (2 * f.exp) for f in numbers))
+    parts = [Pow(f.base, 2 * f.exp, evaluate=False) if 2 * f.exp != 1 else f.base for f in halves]
+    square = Mul(*([] if numeric == 1 else Mul.make_args(numeric)), *parts, evaluate=False)
     return [Pow(square, S.Half, evaluate=False)], ([S.NegativeOne] if rational.is_negative else []) + rest
 
 

@@ -32,15 +32,33 @@ def certificate(step: Step, dialect: Dialect, declaration: Declaration) -> list[
     conditions = tuple(getattr(proof, "conditions", ()) or step.conditions)
     scope = getattr(getattr(proof, "scope", None), "value", "")
     if conditions:
-        words = f", provided that {conditions_text(dialect, conditions, declaration)}"
+        words = ", under the conditions below"
+        if not dialect.conditions_follow:
+            words = f", provided that {conditions_text(dialect, conditions, declaration)}"
         if scope == "the data at hand":
             words = f", {SCOPES[scope]}"
     else:
         words = f", for {scope}" if scope else ""
     last = blocks[-1]
     assert isinstance(last, Words)
+    if getattr(proof, "unique", False):
+        words += ", and there is no other"
     blocks[-1] = Words(last.text + words + ".")
     return blocks
+
+
+def profile_certificate(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
+    """Why the closed part is the conditional maximum."""
+    proof = step.detail("certificate")
+    theorem = str(step.detail("theorem", "") or getattr(proof, "theorem", "") or "")
+    held = [p for p in declaration.parameters if p not in step.subject]
+    fixed = joined(dialect.math(dialect.write(p)) for p in held)
+    found = joined(dialect.math(dialect.write(p)) for p in step.subject)
+    reason = theorem_sentence(theorem) or f"By the theorem '{dialect.plain(theorem)}'"
+    words = f"With {fixed} held fixed, the value for {found} is the global maximum: " if fixed else ""
+    if proof is None or getattr(getattr(proof, "kind", None), "value", "") != "global maximum":
+        return []
+    return [Heading("Maximum"), Words(f"{words}{reason[:1].lower()}{reason[1:]}.")]
 
 
 def _second_order(step: Step, dialect: Dialect) -> list[Block]:
@@ -128,6 +146,7 @@ def estimate(
     route = str(getattr(estimator, "route", ""))
     if closed and equation_of and route in LEAST_ROUTES:
         blocks.append(Words(LEAST_ROUTES[route]))
+    blocks += _alternatives(getattr(estimator, "alternatives", ()), dialect)
     conditions = step.conditions or tuple(getattr(estimator, "conditions", ()))
     if conditions and not told:
         text = conditions_text(dialect, tuple(conditions), declaration)
@@ -141,6 +160,19 @@ def estimate(
     if not _is_proved(estimator):
         blocks.append(Words("That this point is the global maximum has not been proved."))
     return blocks
+
+
+def _alternatives(alternatives: object, dialect: Dialect) -> list[Block]:
+    """Further candidates, which the data decide between by the value of the log-likelihood."""
+    found: list[Block] = []
+    for other in alternatives if isinstance(alternatives, tuple) else ():
+        rows = [dialect.row(dialect.write(p), e, end=",") for p, e in other.items()]
+        if rows:
+            rows[-1] = Row(rows[-1].left, rows[-1].right, rows[-1].relation, ".")
+            found.append(Display(tuple(rows)))
+    if not found:
+        return []
+    return [Words("On each sample the log-likelihood at this candidate is compared with that at"), *found]
 
 
 def _is_proved(estimator: object) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Expr, Symbol
+from sympy import Expr, Symbol, factorial, log
 
-from symmle.report.order import turned
+from symmle.report.order import is_factorial, turned
 from symmle.report.typesetter import Typesetter
 
 
@@ -25,6 +25,8 @@ class LatexFunctions(Typesetter):
     _print_ln = _print_log
 
     def _print_loggamma(self, expression: Expr, power: Any = None) -> str:
+        if is_factorial(expression.args[0]):
+            return self._print_log(log(factorial(expression.args[0] - 1), evaluate=False), power)
         return self._raised(rf"\log\Gamma({self._print(expression.args[0])})", power, bracket=True)
 
     def _named(self, name: str, expression: Expr, power: Any = None) -> str:
@@ -32,6 +34,8 @@ class LatexFunctions(Typesetter):
         return self._raised(name, power) + self.bracket(inside)
 
     def _print_gamma(self, expression: Expr, power: Any = None) -> str:
+        if is_factorial(expression.args[0]):
+            return self._print_factorial(factorial(expression.args[0] - 1), power)
         return self._named(r"\Gamma", expression, power)
 
     def _print_beta(self, expression: Expr, power: Any = None) -> str:

@@ -79,12 +79,12 @@ def _last_part(blocks: list[Block]) -> list[Block]:
 
 def mimebundle(derivation: Any) -> dict[str, str]:
     """What `_repr_mimebundle_` returns: HTML with mathematics, the estimate in LaTeX, and plain text."""
-    from symmle.report.terminal import write_text
+    from symmle.report.terminal import write_terminal
 
     return {
         "text/html": write_html(derivation),
         "text/latex": estimate_latex(derivation),
-        "text/plain": write_text(derivation),
+        "text/plain": write_terminal(derivation),
     }
 
 

@@ -14,6 +14,7 @@ from symmle.report.layout import Piece, lines_of, width
 from symmle.report.names import latex_name
 from symmle.report.printer import TextbookPrinter
 from symmle.report.story import blocks_of, title_of
+from symmle.report.typesetter import Names
 from symmle.sample import Count
 
 _SPECIAL = str.maketrans(
@@ -64,6 +65,16 @@ class Latex(Dialect):
     iff = r"\iff"
     opening, closing = "$", "$"
 
+    def __init__(self, names: Names | None = None):
+        super().__init__(names)
+        self.formulas: dict[str, list[Piece]] = {}  # those within words, should they need a display
+
+    def formula(self, expression: Basic) -> str:
+        text = self.write(expression)
+        if width(text) > 0.45 * self.room:
+            self.formulas[text] = self.pieces(expression, self.room)
+        return self.math(text)
+
     def printer(self) -> TextbookPrinter:
         return TextbookPrinter(self.names)
 
@@ -101,10 +112,13 @@ class Latex(Dialect):
         for pattern, words in _LEGEND:
             if re.search(pattern, text) and not any(words.removesuffix(" function") in n for n in notes):
                 notes.append(words)
-        for level in sorted(set(re.findall(r"(?<![A-Za-z\\])n_\{?(\d+)\}?", text)), key=int):
-            sign = f"n_{level}" if len(level) == 1 else f"n_{{{level}}}"
-            column = self.write(self.names.samples[0][0]) if self.names.samples else "x"
-            notes.append(rf"${sign}$ denotes the number of observations with ${column}_i = {level}$")
+        if len(self.names.samples) == 1:
+            column = self.names.samples[0][0]
+            place = self.indexed(column, (column,))
+            for level in sorted(set(re.findall(r"(?<![A-Za-z\\])n_(\d|\{[\d,]+\})", text))):
+                values = level.strip("{}")
+                holds = rf"{place} = {values}" if "," not in values else rf"{place} \in \{{{values}\}}"
+                notes.append(f"$n_{level}$ denotes the number of observations with ${holds}$")
         return notes
 
     def hat(self, symbol: Symbol) -> str:
@@ -227,10 +241,24 @@ def render(blocks: list[Block], dialect: Latex) -> str:
         if isinstance(block, Heading):
             written.append(("\n" if written else "") + rf"\paragraph{{{block.title}.}}")
         elif isinstance(block, Words):
-            written.append(block.text)
+            written.append(words_with_displays(block.text, dialect))
         elif isinstance(block, Display):
             written.append(display(block, dialect))
     return "\n".join(part for part in written if part) + "\n"
+
+
+def words_with_displays(text: str, dialect: Latex) -> str:
+    """Words in which a formula that is too wide for a line of words stands in a display of its own."""
+
+    def shown(match: re.Match[str]) -> str:
+        inside = match.group(1)
+        if width(inside) < 0.45 * dialect.room:
+            return match.group(0)
+        pieces = dialect.formulas.get(inside, [Piece(inside)])
+        row = Row("", tuple(pieces), "", match.group(2))
+        return "\n" + display(Display((row,)), dialect) + "\n"
+
+    return re.sub(r"\$([^$]+)\$([,.]?)", shown, text)
 
 
 def with_legend(blocks: list[Block], dialect: Dialect, text: str) -> list[Block]:
@@ -281,4 +309,4 @@ def document(derivation: Any, title: str | None = None) -> str:
     """
     head = Latex().plain(title if title is not None else title_of(derivation))
     body = write_latex(derivation)
-    return f"{PREAMBLE}\\begin{{document}}\n\\section*{{{head}}}\n{body}\\end{{document}}\n"
+    return f"{PREAMBLE}\\begin{{document}}\n\\section*{{\\raggedright {head}}}\n{body}\\end{{document}}\n"

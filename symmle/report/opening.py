@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sympy import FiniteSet, Range, S, Set, Symbol
+from sympy import Add, Expr, FiniteSet, Range, S, Set, Symbol
 
 from symmle.declare.declaration import Declaration, SamplePart
 from symmle.record import Step
 from symmle.report.blocks import Block, Dialect, Display, Heading, Row, Words
+from symmle.report.layout import Piece
 from symmle.report.phrases import capital, joined
 from symmle.sample import Count, Mean, Total
 
@@ -110,7 +111,10 @@ def likelihood(step: Step, dialect: Dialect, declaration: Declaration) -> list[B
                 inside = dialect.member(dialect.indexed(column, part.all_columns), domain)
                 body += " " + dialect.function("1", inside)
         bodies.append(dialect.big("prod", part.all_columns, body))
-    rows = [dialect.row(name, " ".join(names)), dialect.row("", " ".join(bodies), end=".")]
+    rows = [
+        Row(name, tuple(Piece(n) for n in names)),
+        Row("", tuple(Piece(b) for b in bodies), end="."),
+    ]
     blocks: list[Block] = [Heading("Likelihood")]
     reason = "By independence the likelihood is"
     if any(c in declaration.lags for part in declaration.samples for c in part.given):
@@ -158,7 +162,8 @@ def normal_form(step: Step, dialect: Dialect, declaration: Declaration) -> list[
     blocks: list[Block] = [Words("Collecting terms,")]
     blocks.append(Display(tuple(dialect.row(name, e, end=".") for e in step.after)))
     raw = step.detail("statistics", ())
-    statistics = [s for s in raw if isinstance(s, Total | Mean)] if isinstance(raw, tuple) else []
+    named_ones = [s for s in raw if isinstance(s, Total | Mean)] if isinstance(raw, tuple) else []
+    statistics = [s for s in named_ones if _meets_parameters(s, step.after, set(declaration.parameters))]
     if statistics:
         named = joined(dialect.math(dialect.write(s)) for s in statistics)
         if step.detail("family", ""):
@@ -170,6 +175,12 @@ def normal_form(step: Step, dialect: Dialect, declaration: Declaration) -> list[
             text = f"the data enter through {named}."
         blocks.append(Words(capital(text)))
     return blocks
+
+
+def _meets_parameters(statistic: Expr, shown: tuple[object, ...], parameters: set[Symbol]) -> bool:
+    """Whether a parameter stands beside the statistic; else it only adds a constant."""
+    terms = [t for e in shown if isinstance(e, Expr) for t in Add.make_args(e) if t.has(statistic)]
+    return not terms or any(t.free_symbols & parameters for t in terms)
 
 
 def score(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:

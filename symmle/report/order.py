@@ -60,6 +60,12 @@ def _has_roots(term: Expr) -> bool:
     return any(not p.exp.is_Integer and has_statistics(p.base) for p in term.atoms(Pow) if p.exp.is_number)
 
 
+def is_factorial(argument: Expr) -> bool:
+    """Whether Gamma(argument) is x! of a whole number x."""
+    less = argument - 1
+    return bool(isinstance(less, Symbol) and less.is_integer and less.is_nonnegative)
+
+
 def turned(expression: Expr, data: Iterable[Symbol] = ()) -> Expr:
     """The expression or its negative, whichever begins with a positive term of the data: x - mu, not mu - x."""
     if not isinstance(expression, Add) or all(is_negative_term(t) for t in expression.args):
@@ -85,6 +91,38 @@ def _is_linear(term: Expr) -> bool:
     )
 
 
+def _spread(term: Expr) -> list[Expr]:
+    """n (a + b) within a sum -> n a + n b."""
+    coefficient, factors = term.as_coeff_mul()
+    sums = [f for f in factors if isinstance(f, Add)]
+    if len(sums) != 1 or not all(isinstance(f, Count | Add) for f in factors) or len(factors) != 2:
+        return [term]
+    others = Mul(coefficient, *(f for f in factors if not isinstance(f, Add)))
+    return [others * t for t in sums[0].args]
+
+
+def _gathered(terms: list[Expr]) -> list[Expr]:
+    """n_1 a + n_2 a -> (n_1 + n_2) a."""
+    counts: dict[Expr, list[Expr]] = {}
+    places: dict[Expr, int] = {}
+    kept: list[tuple[int, Expr]] = []
+    for place, term in enumerate(terms):
+        factors = Mul.make_args(term)
+        sizes = [f for f in factors if isinstance(f, Count)]
+        rest = Mul(*(f for f in factors if not isinstance(f, Count)))
+        if len(sizes) == 1 and not rest.is_Rational:
+            counts.setdefault(rest, []).append(sizes[0])
+            places.setdefault(rest, place)
+        else:
+            kept.append((place, term))
+    for rest, sizes in counts.items():
+        together = (
+            sizes[0] * rest if len(sizes) == 1 else Mul(*Mul.make_args(rest), Add(*sizes), evaluate=False)
+        )
+        kept.append((places[rest], together))
+    return [term for _, term in sorted(kept, key=lambda pair: pair[0])]
+
+
 def ordered_terms(expression: Add, data: Iterable[Symbol] = ()) -> list[Expr]:
     """The terms of a sum in textbook order.
 
@@ -93,7 +131,7 @@ def ordered_terms(expression: Add, data: Iterable[Symbol] = ()) -> list[Expr]:
     (1 - p, 1 + x**2).
     """
     data = set(data)
-    terms = join_number_logs(list(expression.as_ordered_terms()))
+    terms = _gathered(join_number_logs([t for term in expression.as_ordered_terms() for t in _spread(term)]))
     ranked = any(_is_log_like(t) and _rank(t, data) < 2 for t in terms) and (
         len(terms) > 2 or any(_rank(t, data) < 2 and not is_negative_term(t) for t in terms)
     )
@@ -164,7 +202,7 @@ def product_shape(factors: list[Expr], data: Iterable[Symbol] = (), is_plain_mea
     data = set(data)
     if is_plain_mean is not None:
         factors = merge_counts(factors, is_plain_mean)
-    joined, factors = joined_roots(factors)
+    joined, factors = joined_roots(factors, has_statistics)
     rational, leading, above, below, rest = square_roots(factors)
     leading = joined + leading
     negative = bool(rational.is_negative)
@@ -202,7 +240,7 @@ def product_shape(factors: list[Expr], data: Iterable[Symbol] = (), is_plain_mea
     return Shape(
         negative,
         tuple(leading),
-        *(tuple(sorted(part, key=lambda f: _place(f, data))) for part in (above, below, after)),
+        *(_sorted(part, data) for part in (above, below, after)),
     )
 
 
@@ -234,7 +272,12 @@ def _placed(
     return above + counts, [f for f in after if not isinstance(f, Mean)]
 
 
-def _place(factor: Expr, data: set[Symbol]) -> tuple[int, int, str]:
+def _sorted(factors: list[Expr], data: set[Symbol]) -> tuple[Expr, ...]:
+    sums = any(isinstance(f, Total) and not _is_level(f) for f in factors)
+    return tuple(sorted(factors, key=lambda f: _place(f, data, sums)))
+
+
+def _place(factor: Expr, data: set[Symbol], beside_sums: bool) -> tuple[int, int, str]:
     """Numbers, n, symbols and powers, roots of numbers, statistics, brackets, functions, sums."""
     base = factor.as_base_exp()[0] if not isinstance(factor, exp) else factor
     if factor.is_Rational:
@@ -253,7 +296,9 @@ def _place(factor: Expr, data: set[Symbol]) -> tuple[int, int, str]:
         order = 5
     elif isinstance(base, Add):
         order = 6
-    elif isinstance(base, exp | log):
+    elif isinstance(base, log | loggamma):
+        order = 10 if beside_sums else 8  # not log p sum x, which reads as log(p sum x)
+    elif isinstance(base, exp):
         order = 8
     else:
         order = 7

@@ -6,36 +6,40 @@ from collections.abc import Iterable
 
 from symmle.record import Relation
 
+# {all}: the columns with their index; {first}, {second}: the expressions that a condition names.
 READINGS = {
-    "not all equal": "the {columns} are not all equal",
-    "not all at the edge": "the {columns} do not all lie on the edge of the support",
-    "both occur": "both values occur among the {columns}",
-    "all occur": "every value occurs among the {columns}",
+    "not all equal": "the {all} are not all equal",
+    "not all at the edge": "the {first} are not all equal to {second}",
+    "both occur": "both values occur among the {all}",
+    "all occur": "every value occurs among the {all}",
     "not on a line": "the points {point} do not all lie on one line",
-    "not all zero": "the {columns} are not all zero",
+    "not proportional": "the columns {all} are not proportional to each other",
+    "not all zero": "the {all} are not all zero",
     "at least two": "there are at least two observations",
+    "in the domain": "the value for {first} lies in its domain, {formula}",
 }
 
 THEOREMS = {
+    "full exponential family": (
+        "This is a full exponential family: the log-likelihood is strictly concave in the natural parameters"
+    ),
     "exponential family": (
-        "In a full exponential family the log-likelihood is strictly concave in the natural parameters, "
-        "so that an interior stationary point is the global maximum"
+        "In a full exponential family the log-likelihood is strictly concave in the natural parameters"
     ),
-    "curvature": (
-        "The log-likelihood is concave in suitable coordinates, so that a stationary point is a global maximum"
-    ),
-    "sign of the score": (
-        "The score changes its sign once, from positive to negative, so that its root is the global maximum"
+    "concavity by composition": "The log-likelihood is concave in suitable coordinates of the parameter space",
+    "curvature": "The log-likelihood is concave in suitable coordinates of the parameter space",
+    "sign of the score on both sides of a unique root": (
+        "The score has a single root and is positive before it and negative after it"
     ),
     "unique root": (
-        "The likelihood equation has a single root and the log-likelihood stays below its value there towards "
-        "every edge of the parameter space, so that the root is the global maximum"
+        "The likelihood equation has a single root, and the log-likelihood stays below its value there towards "
+        "every edge of the parameter space"
     ),
     "complete list": (
-        "The list of stationary points is complete and the log-likelihood stays below its best value among them "
-        "towards every edge of the parameter space, so that the best of them is the global maximum"
+        "The list of stationary points is complete, and the log-likelihood stays below its best value among them "
+        "towards every edge of the parameter space"
     ),
-    "negative definite hessian": "The Hessian is negative definite there, so that the point is a local maximum",
+    "negative definite hessian": "The matrix of second derivatives is negative definite there",
 }
 
 KINDS = {
@@ -52,17 +56,11 @@ SCOPES = {
 }
 
 METHODS = {
-    "linear": "",
-    "power": "",
-    "logarithm": "",
-    "exponential": "",
-    "triangular": "",
-    "quadratic": "The equation is quadratic in the unknown.",
+    "Lambert W": "The unknown stands inside and outside an exponential: Lambert's function solves the equation.",
+    "amplitude and phase": "A sum of a sine and a cosine is one sine with an amplitude and a phase.",
     "cubic": "The equation is cubic in the unknown.",
     "quartic": "The equation is of the fourth degree in the unknown.",
     "polynomial": "The equation is a polynomial in the unknown.",
-    "Lambert W": "The unknown stands inside and outside an exponential: Lambert's function solves the equation.",
-    "amplitude and phase": "A sum of a sine and a cosine is one sine with an amplitude and a phase.",
 }
 
 RELATIONS = {
@@ -95,6 +93,11 @@ def joined(parts: Iterable[str], last: str = " and ") -> str:
 
 def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def method_sentence(method: str) -> str:
+    """The words for what is worth saying of how an equation was solved; a method may name several."""
+    return " ".join(words for name, words in METHODS.items() if name in method)
 
 
 def theorem_sentence(theorem: str) -> str | None:

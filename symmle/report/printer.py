@@ -12,7 +12,7 @@ from symmle.report.functions import LatexFunctions
 from symmle.report.layout import width
 from symmle.report.names import latex_name
 from symmle.report.order import falls, ordered_terms, turned
-from symmle.report.typesetter import Names, Typesetter, indicator, level_of
+from symmle.report.typesetter import Names, Typesetter, indicator
 from symmle.sample import Count, LinearStatistic, Mean, SampleOperator, Total
 
 _TALL = ("\\frac", "\\sum", "\\prod", "\\binom", "\\begin", "\\sqrt", "\\left", "\\Bigl", "\\overline")
@@ -144,6 +144,13 @@ class TextbookPrinter(LatexFunctions, Typesetter, LatexPrinter):
         base, power = expression.base, expression.exp
         if falls(power):
             return self._print_Mul(expression)
+        if (
+            isinstance(base, Mean)
+            and indicator(base.summand) is not None
+            and power.is_Integer
+            and not self._nested
+        ):
+            return self._print_Mul(expression)
         if power.is_even and isinstance(base, Add):
             base = turned(base, self.data)
         if power.is_Rational and power.p == 1 and power.q in (2, 3) and not (self._inline and power.q == 3):
@@ -197,6 +204,24 @@ class TextbookPrinter(LatexFunctions, Typesetter, LatexPrinter):
 
     _print_ImmutableDenseMatrix = _print_MutableDenseMatrix = _print_MatrixBase
 
+    def relation_sign(self, expression: Any) -> str:
+        signs = {"==": "=", "!=": r"\neq", "<=": r"\le", ">=": r"\ge"}
+        return signs.get(expression.rel_op, expression.rel_op)
+
+    def _print_Relational(self, expression: Any) -> str:
+        return f"{self._print(expression.lhs)} {self.relation_sign(expression)} {self._print(expression.rhs)}"
+
+    _print_Equality = _print_Relational
+
+    def _logic(self, expression: Any, word: str) -> str:
+        return rf" \text{{ {word} }} ".join(self._print(a) for a in sorted(expression.args, key=str))
+
+    def _print_Or(self, expression: Any) -> str:
+        return self._logic(expression, "or")
+
+    def _print_And(self, expression: Any) -> str:
+        return self._logic(expression, "and")
+
     def _print_Tuple(self, expression: Tuple) -> str:
         return self.bracket(", ".join(self._print(a) for a in expression.args))
 
@@ -204,13 +229,14 @@ class TextbookPrinter(LatexFunctions, Typesetter, LatexPrinter):
     def _print_Count(self, expression: Count) -> str:
         if len(self.names.samples) < 2:
             return "n"
-        below = latex_name(expression.columns[0].name)
+        below = latex_name(self.count_name(expression.columns))
         return f"n_{below}" if len(below) == 1 else f"n_{{{below}}}"
 
     def _count_of(self, condition: Basic, columns: tuple[Symbol, ...]) -> str:
-        level = level_of(condition)
-        if level is not None and len(self.names.samples) < 2 and len(columns) == 1:
-            return f"n_{{{level}}}" if level > 9 else f"n_{level}"
+        levels = self.levels(condition, columns)
+        if levels:
+            below = ",".join(map(str, levels))
+            return f"n_{below}" if len(below) == 1 else f"n_{{{below}}}"
         with self._indexed(columns):
             return rf"\#\{{i : {self._print(condition)}\}}"
 

@@ -5,25 +5,42 @@ from __future__ import annotations
 from sympy import Eq, Expr, Symbol, Tuple
 
 from symmle.declare.declaration import Declaration
-from symmle.record import Condition, Step
+from symmle.record import Condition, Relation, Step
 from symmle.report.blocks import Block, Dialect, Display, Heading, Row, Words
-from symmle.report.phrases import METHODS, READINGS, RELATIONS, capital, joined
+from symmle.report.phrases import READINGS, RELATIONS, capital, joined, method_sentence
+from symmle.report.typesetter import indicator
 
 
 def condition_text(dialect: Dialect, condition: Condition, declaration: Declaration | None = None) -> str:
     """A condition in words: 'the x_i are not all equal', or its formula."""
-    formula = dialect.math(dialect.write(condition.expression))
+    formula = dialect.formula(condition.expression)
     reading = READINGS.get(condition.reading)
-    columns = [c for c in condition.columns if isinstance(c, Symbol)]
-    if not columns and declaration is not None and len(declaration.samples) == 1:
-        columns = list(declaration.samples[0].columns)
-    if reading is not None and ("{" not in reading or columns):
-        with_index = [dialect.math(dialect.indexed(c, tuple(columns))) for c in columns]
-        inside = ", ".join(dialect.indexed(c, tuple(columns)) for c in columns)
-        return reading.format(columns=joined(with_index), point=dialect.math(f"({inside})"))
+    every = declaration.supports if declaration is not None else {}
+    rows = (
+        tuple(c for part in declaration.samples for c in part.all_columns) if declaration is not None else ()
+    )
+    named = list(condition.columns) or (list(every) if len(every) < 4 else [])
+    if reading is not None and named and ("{second}" not in reading or len(named) > 1):
+        occurs = _occurrence(named, dialect, rows)
+        if occurs and condition.reading == "not all at the edge":
+            return occurs
+        signs = [dialect.indexed(e, rows or tuple(s for s in named if isinstance(s, Symbol))) for e in named]
+        texts = {"first": dialect.math(signs[0]), "second": dialect.math(signs[-1]), "formula": formula}
+        point = dialect.math(f"({', '.join(signs)})")
+        return reading.format(all=joined(dialect.math(s) for s in signs), point=point, **texts)
     if condition.reading:
         return f"{dialect.plain(condition.reading)} ({formula})"
     return formula
+
+
+def _occurrence(named: list[Expr], dialect: Dialect, rows: tuple[Symbol, ...]) -> str:
+    """What it means that an indicator is not everywhere 0, or not everywhere 1."""
+    case = indicator(named[0])
+    if case is None or len(named) < 2 or named[1] not in (0, 1):
+        return ""
+    text = dialect.math(dialect.indexed(case, rows))
+    some = "for at least one" if named[1] == 0 else "not for every"
+    return f"{text} {some} {dialect.math('i')}"
 
 
 def conditions_text(dialect: Dialect, conditions: tuple[Condition, ...], declaration: Declaration) -> str:
@@ -44,7 +61,13 @@ def _zero_rows(dialect: Dialect, expressions: tuple[object, ...], end: str = "."
             dialect.shown[e] = ""
         mark = end if place == len(expressions) - 1 else ","
         if isinstance(e, Eq):
-            rows.append(dialect.row(dialect.write(e.lhs), e.rhs, end=mark))
+            left = dialect.write(e.lhs)
+            if dialect.width(left) > 0.6 * dialect.room:
+                right = dialect.pieces(e.rhs, dialect.room - 4)
+                right[0] = type(right[0])(f"{dialect.equals} {right[0].text}", right[0].depth)
+                rows.append(Row("", (*dialect.pieces(e.lhs, dialect.room), *right), "", mark))
+            else:
+                rows.append(dialect.row(left, e.rhs, end=mark))
         elif isinstance(e, Expr):
             pieces = dialect.pieces(e, dialect.room - 4)
             last = pieces[-1]
@@ -76,17 +99,14 @@ def _rejections(step: Step, dialect: Dialect) -> list[Block]:
     found: list[Block] = []
     for entry in rejected if isinstance(rejected, tuple) else ():
         root, reason = entry if isinstance(entry, tuple) and len(entry) == 2 else (entry, "")
-        values = dialect.math(dialect.write(root))
+        values = dialect.formula(root)
         why = f": {dialect.plain(str(reason))}" if reason else ""
         found.append(Words(f"The root {values} is rejected{why}."))
     return found
 
 
 def _method(step: Step, dialect: Dialect) -> str:
-    method = str(step.detail("method", "") or "")
-    if not method:
-        return ""
-    return METHODS.get(method, f"The method is: {dialect.plain(method)}.")
+    return method_sentence(str(step.detail("method", "") or ""))
 
 
 def _posed(step: Step, dialect: Dialect, held: str = "") -> list[Block]:
@@ -159,7 +179,7 @@ def eliminate(step: Step, dialect: Dialect, declaration: Declaration) -> list[Bl
     if method:
         blocks.append(Words(method))
     blocks += _substeps(step, dialect, declaration)
-    if len(solutions(step)) == 1:
+    if len(solutions(step)) == 1 and step.relation is Relation.PROFILE:
         values = solutions(step)[0]
         rows = []
         for p, v in zip(step.subject, values, strict=False):
@@ -204,6 +224,16 @@ def remaining(step: Step, dialect: Dialect, declaration: Declaration) -> list[Bl
     left = "equations are left" if many else "equation is left"
     words = f"Substituting, {len(step.after) if many else 'one'} {left}, for {unknowns}:"
     return [Heading("Solution"), Words(words), Display(_zero_rows(dialect, step.after))]
+
+
+def constraints(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
+    """Parameters that the constraints give in terms of the others."""
+    rows = [dialect.row(dialect.write(p), e, end=",") for p, e in zip(step.subject, step.after, strict=False)]
+    if not rows:
+        return []
+    rows[-1] = Row(rows[-1].left, rows[-1].right, rows[-1].relation, ".")
+    many = "s give" if len(step.before) > 1 else " gives"
+    return [Words(f"The constraint{many}"), Display(tuple(rows))]
 
 
 def reparametrise(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:

@@ -27,8 +27,10 @@ RULES: dict[str, _Writer] = {
     "eliminate": solving.eliminate,
     "combine scores": solving.combine_scores,
     "remaining": solving.remaining,
+    "constraints": solving.constraints,
     "reparametrise": solving.reparametrise,
     "certificate": ending.certificate,
+    "profile certificate": ending.profile_certificate,
     "existence": ending.existence,
     "estimate": ending.estimate,
     "invariance": ending.invariance,
@@ -43,7 +45,9 @@ RULES: dict[str, _Writer] = {
 
 
 def names_of(declaration: Declaration) -> Names:
-    return Names(tuple(p.all_columns for p in declaration.samples), dict(declaration.lags))
+    return Names(
+        tuple(p.all_columns for p in declaration.samples), dict(declaration.lags), declaration.supports
+    )
 
 
 def generic(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
@@ -74,17 +78,20 @@ def blocks_of(derivation: Any, dialect: Dialect) -> list[Block]:
     Parameters
     ----------
     derivation : object
-        With `.model.declaration`, `.steps` and `.estimator`.
+        With `.model.declaration`, `.steps` (or `.written_steps()`, which has more of them) and `.estimator`.
     dialect : Dialect
         How mathematics is written.
     """
     declaration = derivation.model.declaration
     dialect.names = names_of(declaration)
     dialect.single = len(declaration.parameters) == 1
-    told = any(s.rule == "existence" and s.conditions for s in derivation.steps)
+    written = getattr(derivation, "written_steps", None)  # with the information as further steps
+    steps = derivation.steps if written is None else written()
+    told = any(s.rule == "existence" and s.conditions for s in steps)
+    dialect.conditions_follow = told
     found: list[Block] = []
     current = ""
-    for step in derivation.steps:
+    for step in steps:
         if step.rule == "estimate":
             blocks = ending.estimate(step, dialect, declaration, derivation.estimator, told)
         else:
@@ -95,7 +102,7 @@ def blocks_of(derivation: Any, dialect: Dialect) -> list[Block]:
                     continue
                 current = block.title
             found.append(block)
-    if not any(s.rule == "estimate" for s in derivation.steps) and derivation.estimator is not None:
+    if not any(s.rule == "estimate" for s in steps) and derivation.estimator is not None:
         found += _unsolved(derivation, dialect, declaration)
     return found
 

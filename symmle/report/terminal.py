@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import Any
 
@@ -15,6 +16,7 @@ from symmle.report.story import blocks_of, title_of
 from symmle.report.unicode import UnicodePrinter, unicode_text
 from symmle.sample import Count
 
+_DIGITS = str.maketrans("₀₁₂₃₄₅₆₇₈₉‚", "0123456789,")
 _LETTERS = {"given": "|", "dots": "…", "V": "Cov"}
 
 
@@ -84,11 +86,9 @@ class Terminal(Dialect):
         }
         found = [words for sign, words in notes.items() if sign in text]
         column = self.write(self.names.samples[0][0]) if self.names.samples else "x"
-        found += [
-            f"n{unicode_name('x', index=d)[1:]} counts the {column}ᵢ = {d}"
-            for d in "0123456789"
-            if _level(text, d)
-        ]
+        if len(self.names.samples) == 1:
+            signs = sorted(set(re.findall(r"(?<!\w)n([₀-₉][₀-₉‚]*)", text)))
+            found += [f"n{s} counts the {column}ᵢ with value {s.translate(_DIGITS)}" for s in signs]
         return found
 
     def hat(self, symbol: Symbol) -> str:
@@ -129,16 +129,6 @@ class Terminal(Dialect):
         return float(sum(1 for c in text if c not in "\u0302\u0304"))
 
 
-def _level(text: str, digit: str) -> bool:
-    sign = unicode_name(f"n{digit}")
-    place = text.find(sign)
-    while place >= 0:
-        if place == 0 or not text[place - 1].isalpha():
-            return True
-        place = text.find(sign, place + 1)
-    return False
-
-
 def _row_lines(row: Row, dialect: Terminal, left: int) -> list[str]:
     """A row as lines, broken before the signs of a sum."""
     head = row.left.rjust(left + len(row.left) - int(dialect.width(row.left)))
@@ -155,7 +145,7 @@ def _row_lines(row: Row, dialect: Terminal, left: int) -> list[str]:
     return [*lines, current.rstrip() + row.end.replace("< 0.", "< 0").replace("> 0.", "> 0").rstrip(".,")]
 
 
-def write_text(derivation: Any) -> str:
+def write_terminal(derivation: Any) -> str:
     """The derivation for a terminal: words and Unicode mathematics, lines of at most 96 characters."""
     dialect = Terminal()
     blocks = blocks_of(derivation, dialect)

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sympy import Basic, Eq, Expr, Mul, Piecewise, S, Symbol
+from sympy import Basic, Eq, Expr, FiniteSet, Mul, Not, Or, Piecewise, Range, S, Set, Symbol
 
+from symmle.report.names import split_name
 from symmle.report.order import product_shape
 from symmle.sample import SampleOperator
 
@@ -19,6 +20,7 @@ class Names:
 
     samples: tuple[tuple[Symbol, ...], ...] = ()
     lags: dict[Symbol, Symbol] = field(default_factory=dict)
+    supports: dict[Symbol, Set] = field(default_factory=dict)
     hats: frozenset[Symbol] = frozenset()
     bars: bool = False  # other means than that of a column are printed with a bar too
 
@@ -39,16 +41,30 @@ def indicator(summand: Expr) -> Basic | None:
     if not isinstance(summand, Piecewise) or len(summand.args) != 2:
         return None
     (first, condition), (second, last) = (pair.args for pair in summand.args)
-    return condition if first == 1 and second == 0 and last == S.true else None
+    if last != S.true or {first, second} != {S.Zero, S.One}:
+        return None
+    return condition if first == 1 else Not(condition)
 
 
-def level_of(condition: Basic) -> Expr | None:
-    """The number c of a condition `column = c`."""
-    if isinstance(condition, Eq):
-        for side, other in (condition.args, condition.args[::-1]):
-            if isinstance(side, Symbol) and other.is_Integer and other >= 0:
-                return other
-    return None
+def levels_of(condition: Basic, domain: Set | None = None) -> tuple[int, ...]:
+    """The whole numbers c at which a condition on one column holds, none where that is not a short list."""
+    columns = condition.free_symbols
+    if len(columns) != 1:
+        return ()
+    (column,) = columns
+    if isinstance(domain, Range) and domain.is_finite_set and len(domain) <= 12:
+        domain = FiniteSet(*domain)
+    if isinstance(domain, FiniteSet) and all(c.is_Integer and c >= 0 for c in domain.args):
+        held = {c: condition.xreplace({column: c}) for c in domain.args}
+        if all(v in (S.true, S.false) for v in held.values()):
+            return tuple(sorted(int(c) for c, v in held.items() if v == S.true))
+    alternatives = condition.args if isinstance(condition, Or) else (condition,)
+    found = [
+        e.rhs if e.lhs == column else e.lhs for e in alternatives if isinstance(e, Eq) and column in e.args
+    ]
+    if len(found) == len(alternatives) and all(c.is_Integer and c >= 0 for c in found):
+        return tuple(sorted(int(c) for c in found))
+    return ()
 
 
 class Typesetter:
@@ -91,6 +107,19 @@ class Typesetter:
         yield
         self._inline -= inline
         self._bound = kept
+
+    def count_name(self, columns: tuple[Symbol, ...]) -> str:
+        """What is written below the n of one of several samples: the number of its column, or its name."""
+        firsts = [split_name(part[0].name) for part in self.names.samples]
+        numbered = len({letter for letter, _ in firsts}) == 1 and all(len(below) == 1 for _, below in firsts)
+        _, below = split_name(columns[0].name)
+        return below[0] if numbered and below and below[0].isdigit() else columns[0].name
+
+    def levels(self, condition: Basic, columns: tuple[Symbol, ...]) -> tuple[int, ...]:
+        """The values that a count n_c counts; none where the condition is to be written out."""
+        if len(self.names.samples) > 1 or len(columns) != 1:
+            return ()
+        return levels_of(condition, self.names.supports.get(columns[0]))
 
     def bracket(self, text: str) -> str:
         return f"({text})"

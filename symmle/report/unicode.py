@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Add, Basic, Expr, Mul, Piecewise, Pow, S, Symbol
+from sympy import Add, Basic, Expr, Mul, Piecewise, Pow, S, Symbol, factorial, log
 from sympy.printing.str import StrPrinter
 
 from symmle.report.constants import is_negative_term
 from symmle.report.names import unicode_name, unicode_superscript
-from symmle.report.order import falls, ordered_terms, turned
-from symmle.report.typesetter import Names, Typesetter, indicator, level_of
+from symmle.report.order import falls, is_factorial, ordered_terms, turned
+from symmle.report.typesetter import Names, Typesetter, indicator
 from symmle.sample import Count, LinearStatistic, Mean, SampleOperator, Total
 
 _FUNCTIONS = {
@@ -123,6 +123,16 @@ class UnicodePrinter(Typesetter, StrPrinter):
         name = _FUNCTIONS.get(expression.func.__name__, expression.func.__name__)
         return f"{name}({', '.join(self._print(a) for a in expression.args)})"
 
+    def _print_gamma(self, expression: Expr) -> str:
+        if is_factorial(expression.args[0]):
+            return self._print_factorial(factorial(expression.args[0] - 1))
+        return self._print_Function(expression)
+
+    def _print_loggamma(self, expression: Expr) -> str:
+        if is_factorial(expression.args[0]):
+            return self._print_log(log(factorial(expression.args[0] - 1), evaluate=False))
+        return self._print_Function(expression)
+
     def _print_exp(self, expression: Expr) -> str:
         return f"exp({self._print(expression.args[0])})"
 
@@ -169,6 +179,12 @@ class UnicodePrinter(Typesetter, StrPrinter):
 
     _print_Equality = _print_Relational
 
+    def _print_Or(self, expression: Any) -> str:
+        return " or ".join(self._print(a) for a in sorted(expression.args, key=str))
+
+    def _print_And(self, expression: Any) -> str:
+        return " and ".join(self._print(a) for a in sorted(expression.args, key=str))
+
     def _print_Piecewise(self, expression: Piecewise) -> str:
         condition = indicator(expression)
         if condition is not None:
@@ -195,14 +211,14 @@ class UnicodePrinter(Typesetter, StrPrinter):
     def _print_Count(self, expression: Count) -> str:
         if len(self.names.samples) < 2:
             return "n"
-        return unicode_name("n", index=expression.columns[0].name)
+        return unicode_name("n", index=self.count_name(expression.columns))
 
     def _print_Total(self, expression: Total) -> str:
         condition = indicator(expression.summand)
         if condition is not None:
-            level = level_of(condition)
-            if level is not None and len(self.names.samples) < 2 and len(expression.columns) == 1:
-                return unicode_name(f"n{level}")
+            levels = self.levels(condition, expression.columns)
+            if levels:
+                return "n" + "‚".join(unicode_name("n", index=str(c))[1:] for c in levels)
             with self._indexed(expression.columns):
                 return f"#{{i : {self._print(condition)}}}"
         with self._indexed(expression.columns):

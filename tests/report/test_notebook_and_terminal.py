@@ -9,7 +9,7 @@ import pytest
 from report_examples import EXAMPLES
 
 from symmle.report.html import estimate_latex, mimebundle, write_html
-from symmle.report.terminal import write_text
+from symmle.report.terminal import write_terminal
 
 
 class Balance(HTMLParser):
@@ -51,14 +51,14 @@ def test_the_short_form_is_the_estimate() -> None:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_terminal_shows_no_code(name: str) -> None:
-    text = write_text(EXAMPLES[name]())
+    text = write_terminal(EXAMPLES[name]())
     for oddity in ("Mean(", "Total(", "Count(", "\\", "**", "polygamma", "$ "):
         assert oddity not in text
     assert all(len(line) <= 100 for line in text.splitlines() if not line.startswith("    "))
 
 
 def test_the_normal_law_in_a_terminal() -> None:
-    text = write_text(EXAMPLES["normal"]())
+    text = write_terminal(EXAMPLES["normal"]())
     for line in (
         "L(μ, σ) = ∏ f(xᵢ; μ, σ)",
         "ℓ(μ, σ) = −(n/2) log(2 π) − n log σ − (1/(2 σ²)) Σ (xᵢ − μ)²",
