@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from sympy import Expr, FiniteSet, Interval, S, Set, Symbol, latex
-from sympy.stats.rv import RandomSymbol
 
-from symmle.declare.build import build
+from symmle.declare.build import build, is_random
 from symmle.declare.declaration import Declaration, SamplePart
 from symmle.declare.domains import set_of_assumptions, written_set
 from symmle.declare.normalisation import NormalisationCheck, check_normalisation
@@ -26,7 +25,7 @@ class Model:
 
     Parameters
     ----------
-    density : Expr or RandomSymbol
+    density : Expr, or random variable of sympy.stats
         The density or mass function of one observation. Its free symbols that are nothing else are
         parameters. A `sympy.stats` random variable brings its own support.
     data : Symbol, tuple of Symbol, or dict of Symbol to Set
@@ -104,7 +103,7 @@ class Model:
             normalise_at=normalise_at,
             normalises=normalises,
         )
-        if isinstance(density, RandomSymbol):
+        if is_random(density):
             self._settle(declaration_from_random(density, data, parameters=parameters, **rest))
             return
         if samples is not None:
@@ -172,7 +171,9 @@ class Model:
             swap = {p: Symbol(f"{p.name}_{j}", **p.assumptions0) for p in self.parameters}
             clash = [s.name for s in swap.values() if s.name in taken]
             if clash:
-                raise ModelError(f"Expected room for the name `{clash[0]}`, which is taken. Rename that symbol.")
+                raise ModelError(
+                    f"Expected room for the name `{clash[0]}`, which is taken. Rename that symbol."
+                )
             parameters.update({swap[p]: d.xreplace(swap) for p, d in self.parameters.items()})
             densities.append(part.density.xreplace(swap))
         return Mixture(
@@ -240,7 +241,9 @@ class Model:
     def _symbols(self) -> list[Symbol]:
         d = self.declaration
         given = [z for part in d.samples for z in part.given]
-        return list(dict.fromkeys([*d.supports, *d.latent, *given, *d.given_domains, *d.parameters, *d.constants]))
+        return list(
+            dict.fromkeys([*d.supports, *d.latent, *given, *d.given_domains, *d.parameters, *d.constants])
+        )
 
     def _single(self) -> SamplePart:
         if len(self.samples) != 1:
@@ -257,7 +260,9 @@ class Model:
         names = ", ".join(map(str, self.parameters))
         sets = [f"{x} in {written_set(s)}" for x, s in {**self.data, **self.declaration.latent}.items()]
         domains = [f"{p} in {written_set(d)}" for p, d in self.parameters.items()]
-        densities = "; ".join(f"f({', '.join(map(str, p.columns))}; {names}) = {p.density}" for p in self.samples)
+        densities = "; ".join(
+            f"f({', '.join(map(str, p.columns))}; {names}) = {p.density}" for p in self.samples
+        )
         return f"Model({repr(self.name) + ': ' if self.name else ''}{densities}, {', '.join(sets + domains)})"
 
     def _repr_latex_(self) -> str:
@@ -355,7 +360,9 @@ def _merged(models: Sequence[Model]) -> _Merged:
         _join(merged.parameters, model.parameters, "parameter")
         _join(merged.constants, model.constants, "constant")
         _join(merged.given, {z: model.declaration.given_domains.get(z) for z in part.given}, "covariate")
-        if merged.data and {x.name: s for x, s in merged.data.items()} != {x.name: s for x, s in part.support.items()}:
+        if merged.data and {x.name: s for x, s in merged.data.items()} != {
+            x.name: s for x, s in part.support.items()
+        }:
             raise ModelError(
                 f"Expected components over the same columns and supports, got {merged.data} and {part.support}. "
                 "Declare them over the same support."
@@ -388,7 +395,11 @@ def _as_dict(given: Any) -> dict[Any, Any]:
 
 def _made_weights(k: int, densities: Sequence[Any]) -> tuple[list[Expr], dict[Symbol, Set], list[Expr]]:
     taken = {s.name for f in densities for s in getattr(f, "free_symbols", ())}
-    stem = next(letter for letter in ("w", "weight", "pi_w") if not any(t == letter or t.startswith(f"{letter}_") for t in taken))
+    stem = next(
+        letter
+        for letter in ("w", "weight", "pi_w")
+        if not any(t == letter or t.startswith(f"{letter}_") for t in taken)
+    )
     names = [stem] if k == 2 else [f"{stem}_{j}" for j in range(1, k)]
     free = [Symbol(n, positive=True) for n in names]
     last = S.One - sum(free, S.Zero)

@@ -11,7 +11,6 @@ from typing import Any
 
 from sympy import Basic, Dummy, Eq, Expr, Interval, Rational, S, Set, Symbol, sympify
 from sympy.core.relational import Ge, Gt, Le, Lt, Relational
-from sympy.stats.rv import RandomSymbol
 
 from symmle.declare.declaration import Declaration, SamplePart
 from symmle.declare.domains import (
@@ -28,6 +27,11 @@ from symmle.declare.parser import check_name, nearest, parse_expression, shown
 from symmle.errors import ModelError
 
 SIGNS = ("positive", "negative", "nonnegative", "nonpositive", "integer")
+
+
+def is_random(given: Any) -> bool:
+    """Whether this is a random variable of `sympy.stats`, which is not imported for the question."""
+    return type(given).__module__.startswith("sympy.stats")
 
 
 def symbol_of(name: str, domain: Set, *, data: bool = False) -> Symbol:
@@ -74,8 +78,10 @@ def _sympified(given: Any, what: str) -> Expr:
         made = None
     if not isinstance(made, Expr) or isinstance(given, bool):
         raise ModelError(f"Expected {what} as a SymPy expression, got {shown(repr(given))}. Pass an Expr.")
-    if made.has(RandomSymbol):
-        raise ModelError(f"Expected {what} in plain symbols, got a random variable. Use Model.from_random(X).")
+    if any(is_random(s) for s in made.free_symbols):
+        raise ModelError(
+            f"Expected {what} in plain symbols, got a random variable. Use Model.from_random(X)."
+        )
     return made
 
 
@@ -112,9 +118,11 @@ class _Builder:
     def declare(self, key: Any, role: str) -> str:
         if not isinstance(key, (Symbol, str)):
             raise ModelError(f"Expected a {role} as a SymPy Symbol, got {shown(repr(key))}. Pass a Symbol.")
-        name = check_name(key.name if isinstance(key, Symbol) else key, f"the name of a {role}") if isinstance(
-            key, str
-        ) else key.name
+        name = (
+            check_name(key.name if isinstance(key, Symbol) else key, f"the name of a {role}")
+            if isinstance(key, str)
+            else key.name
+        )
         if name in self.roles:
             raise ModelError(
                 f"Expected different names for different symbols{self.label}, got `{name}` as {self.roles[name]} "
@@ -139,7 +147,9 @@ class _Builder:
         if given is None:
             if user is None and role != "covariate":
                 raise ModelError(f"Expected {what}, got none. Pass a set, as {{{name}: Interval(0, oo)}}.")
-            return set_of_assumptions(user, what) if user is not None else set_of_assumptions(Symbol(name), what)
+            return (
+                set_of_assumptions(user, what) if user is not None else set_of_assumptions(Symbol(name), what)
+            )
         if isinstance(given, str):
             made = parse_set(given, self.names, what)
         else:
@@ -184,7 +194,9 @@ def _symbols_of(given: Any) -> list[Symbol]:
         return []
     for symbol in given.free_symbols:
         if not isinstance(symbol, Symbol):
-            raise ModelError(f"Expected plain symbols in a density, got {shown(symbol)}. Use Symbol, not Indexed.")
+            raise ModelError(
+                f"Expected plain symbols in a density, got {shown(symbol)}. Use Symbol, not Indexed."
+            )
     return sorted(given.free_symbols, key=lambda s: (s.name, s.sort_key()))
 
 
@@ -194,7 +206,9 @@ def _without_twins(expressions: Sequence[Any]) -> None:
         for symbol in _symbols_of(expression):
             other = seen.setdefault(symbol.name, symbol)
             if other != symbol and (isinstance(symbol, Dummy) or isinstance(other, Dummy)):
-                raise ModelError(f"Expected one symbol named `{symbol.name}`, got two different ones. Rename one.")
+                raise ModelError(
+                    f"Expected one symbol named `{symbol.name}`, got two different ones. Rename one."
+                )
 
 
 def _part_of(given: Any) -> dict[str, Any]:
@@ -246,7 +260,10 @@ def build(
     latent_table = _table(latent, "latent variables")
     lag_table = dict(lags or {})
     columns = [[b.declare(k, "data") for k in part["data"]] for part in parts]
-    tables = [dict(zip(names, part["data"].values(), strict=True)) for names, part in zip(columns, parts, strict=True)]
+    tables = [
+        dict(zip(names, part["data"].values(), strict=True))
+        for names, part in zip(columns, parts, strict=True)
+    ]
     for table, role in (
         (latent_table, "latent variable"),
         (given_table, "covariate"),
@@ -279,7 +296,9 @@ def build(
     made_lags = _lags(b, lag_table, supports, domains)
 
     made_samples = tuple(
-        _sample(b, part, support, number, len(parts), [b.names[k] for k in (*given_table, *lag_table)], made_lags)
+        _sample(
+            b, part, support, number, len(parts), [b.names[k] for k in (*given_table, *lag_table)], made_lags
+        )
         for number, (part, support) in enumerate(zip(parts, supports, strict=True), 1)
     )
     declaration = Declaration(
@@ -312,7 +331,9 @@ def _parts(density: Any, data: Any, components: Any, samples: Any) -> list[dict[
     for part in parts:
         part["data"] = _table(part["data"], "data")
         if not part["data"]:
-            raise ModelError("Expected the data symbols of the density, got none. Pass data=x or data={x: support}.")
+            raise ModelError(
+                "Expected the data symbols of the density, got none. Pass data=x or data={x: support}."
+            )
         if part["components"] is not None:
             if part["density"] is not None and not isinstance(part["density"], Basic):
                 raise ModelError("Expected either a density or mixture components, got both. Leave one out.")
@@ -329,7 +350,9 @@ def _parts(density: Any, data: Any, components: Any, samples: Any) -> list[dict[
 def _component(given: Any) -> tuple[Expr, Expr]:
     if isinstance(given, Mapping):
         if set(given) != {"weight", "density"}:
-            raise ModelError(f"Expected a mixture component with weight and density, got keys {sorted(given)}.")
+            raise ModelError(
+                f"Expected a mixture component with weight and density, got keys {sorted(given)}."
+            )
         given = (given["weight"], given["density"])
     if not isinstance(given, (tuple, list)) or len(given) != 2:
         raise ModelError(f"Expected a mixture component as (weight, density), got {shown(repr(given))}.")
@@ -373,7 +396,9 @@ def _constants(b: _Builder, table: dict[str, Any]) -> dict[Symbol, Expr | None]:
             symbol = constant_symbol(key, value)
         if user is not None:
             for fact in SIGNS:
-                if user.assumptions0.get(fact) and not getattr(symbol if value is None else value, f"is_{fact}"):
+                if user.assumptions0.get(fact) and not getattr(
+                    symbol if value is None else value, f"is_{fact}"
+                ):
                     raise ModelError(
                         f"Expected constant `{key}`{b.label} to be {fact} like its symbol, got {value}. "
                         "Declare the symbol with weaker assumptions, or pass another value."
@@ -396,7 +421,9 @@ def _parameters(b: _Builder, table: dict[str, Any], parts: list[dict[str, Any]])
         for key in ready:
             given = waiting.pop(key)
             if key in _names_in(given):
-                raise ModelError(f"Expected the domain of `{key}` without `{key}` itself, got {shown(given)}.")
+                raise ModelError(
+                    f"Expected the domain of `{key}` without `{key}` itself, got {shown(given)}."
+                )
             if given is None and key in weights:
                 given = Interval.open(0, 1)
             domains[key] = b.domain(key, given, "parameter")
@@ -411,7 +438,9 @@ def _parameters(b: _Builder, table: dict[str, Any], parts: list[dict[str, Any]])
 
 def _names_in(given: Any) -> set[str]:
     if isinstance(given, str):
-        return {word for word in "".join(c if c.isidentifier() or c.isdigit() else " " for c in given).split()}
+        return {
+            word for word in "".join(c if c.isidentifier() or c.isdigit() else " " for c in given).split()
+        }
     return {s.name for s in given.free_symbols} if isinstance(given, Set) else set()
 
 
@@ -511,7 +540,9 @@ def _known(b: _Builder, key: Any) -> Symbol:
     name = key.name if isinstance(key, Symbol) else str(key)
     symbol = b.names.get(name)
     if not isinstance(symbol, Symbol):
-        raise ModelError(f"Expected a declared symbol in normalise_at, got `{shown(name)}`{nearest(name, list(b.names))}")
+        raise ModelError(
+            f"Expected a declared symbol in normalise_at, got `{shown(name)}`{nearest(name, list(b.names))}"
+        )
     return symbol
 
 
@@ -539,8 +570,12 @@ def _check_parameters(declaration: Declaration, b: _Builder) -> None:
     for domain in declaration.parameters.values():
         for symbol in domain.free_symbols:
             if symbol not in declaration.parameters and symbol not in declaration.constants:
-                raise ModelError(f"Expected domains in parameters and constants, got `{symbol}` in {written_set(domain)}.")
+                raise ModelError(
+                    f"Expected domains in parameters and constants, got `{symbol}` in {written_set(domain)}."
+                )
     for table in declaration.supports, declaration.parameters:
         for symbol, chosen in table.items():
             if (lower(chosen) - upper(chosen)).is_positive:
-                raise ModelError(f"Expected a set with something in it for `{symbol}`, got {written_set(chosen)}.")
+                raise ModelError(
+                    f"Expected a set with something in it for `{symbol}`, got {written_set(chosen)}."
+                )

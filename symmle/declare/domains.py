@@ -67,7 +67,9 @@ def parse_set(text: object, names: Mapping[str, Expr], what: str = "the domain")
     plain = " ".join(text.split())
     if plain in NAMED_SETS:
         return NAMED_SETS[plain]
-    match = re.fullmatch(r"integer (>=|>|<=|<) (.+)", re.sub(r"(>=|<=|>(?!=)|<(?!=))", r" \1 ", plain).replace("  ", " "))
+    match = re.fullmatch(
+        r"integer (>=|>|<=|<) (.+)", re.sub(r"(>=|<=|>(?!=)|<(?!=))", r" \1 ", plain).replace("  ", " ")
+    )
     if match:
         bound = parse_expression(match[2], names, f"the bound of {what}")
         sign = match[1]
@@ -81,7 +83,9 @@ def parse_set(text: object, names: Mapping[str, Expr], what: str = "the domain")
         if len(parts) == 2:
             low, high = (parse_expression(p, names, f"a bound of {what}", infinite=True) for p in parts)
             return _interval(low, high, plain[0] == "(", plain[-1] == ")", text, what)
-    raise ModelError(f"Expected {what} as one of {FORMS}; got `{shown(text)}`. Rewrite it in one of these forms.")
+    raise ModelError(
+        f"Expected {what} as one of {FORMS}; got `{shown(text)}`. Rewrite it in one of these forms."
+    )
 
 
 def _split(text: str) -> list[str]:
@@ -116,7 +120,11 @@ def _interval(low: Expr, high: Expr, left: bool, right: bool, text: object, what
 
 def _range(low: Expr, high: Expr, text: object, what: str) -> Set:
     for bound in (low, high):
-        if bound.is_integer is False and not bound.is_infinite or (bound.free_symbols and not bound.is_integer):
+        if (
+            bound.is_integer is False
+            and not bound.is_infinite
+            or (bound.free_symbols and not bound.is_integer)
+        ):
             raise ModelError(
                 f"Expected {what} with whole bounds, got `{shown(text)}`, whose bound {bound} need not be a whole "
                 "number. Declare its symbols as integers (a parameter with domain `integer >= 1`)."
@@ -124,7 +132,9 @@ def _range(low: Expr, high: Expr, text: object, what: str) -> Set:
     try:
         made = Range(low, high if high.is_infinite else high + 1)
     except (ValueError, TypeError):
-        raise ModelError(f"Expected {what} with whole bounds, got `{shown(text)}`. Mend the bounds.") from None
+        raise ModelError(
+            f"Expected {what} with whole bounds, got `{shown(text)}`. Mend the bounds."
+        ) from None
     return not_empty(made, text, what)
 
 
@@ -132,7 +142,9 @@ def not_empty(made: Set, text: object, what: str) -> Set:
     """The set, if SymPy does not know it to be empty."""
     bare = isinstance(made, Range) and (lower(made) - upper(made)).is_positive
     if made is S.EmptySet or made == Range(0) or bare:
-        raise ModelError(f"Expected {what} with something in it, got `{shown(text)}`, which is empty. Swap the bounds?")
+        raise ModelError(
+            f"Expected {what} with something in it, got `{shown(text)}`, which is empty. Swap the bounds?"
+        )
     return made
 
 
@@ -143,7 +155,9 @@ def canonical_set(given: Any, what: str) -> Set:
     if isinstance(given, (set, frozenset, range)):
         given = FiniteSet(*given)
     if not isinstance(given, Set):
-        raise ModelError(f"Expected {what} as a SymPy set or a text, got {shown(repr(given))}. Pass Interval(a, b).")
+        raise ModelError(
+            f"Expected {what} as a SymPy set or a text, got {shown(repr(given))}. Pass Interval(a, b)."
+        )
     made: Set = exact(given)
     if made is S.Naturals:
         return Range(1, S.Infinity)
@@ -221,9 +235,13 @@ def set_of_assumptions(symbol: Symbol, what: str) -> Set:
     """The set that the assumptions of a user's symbol mean; the real line for a plain symbol."""
     for fact in ("even", "odd", "prime", "composite"):
         if symbol.assumptions0.get(fact) and not symbol.is_zero:
-            raise ModelError(f"Expected {what} with a set, got a symbol that is {fact}. Pass its set, as Range(0, 9).")
+            raise ModelError(
+                f"Expected {what} with a set, got a symbol that is {fact}. Pass its set, as Range(0, 9)."
+            )
     if symbol.is_extended_real is False or symbol.is_zero or symbol.is_infinite:
-        raise ModelError(f"Expected {what} to be a real symbol, got assumptions that forbid it. Use Symbol(..., real=True).")
+        raise ModelError(
+            f"Expected {what} to be a real symbol, got assumptions that forbid it. Use Symbol(..., real=True)."
+        )
     if symbol.is_integer:
         if symbol.is_positive:
             return Range(1, S.Infinity)

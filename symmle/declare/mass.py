@@ -22,7 +22,9 @@ MOST_SLICES = 200
 class Watched:
     """A density that keeps where it was most negative, and where it was not real."""
 
-    def __init__(self, density: Density, place: Callable[[tuple[float, ...]], dict[Symbol, float]], precise: bool):
+    def __init__(
+        self, density: Density, place: Callable[[tuple[float, ...]], dict[Symbol, float]], precise: bool
+    ):
         self.density, self.place, self.precise = density, place, precise
         self.lowest = 0.0
         self.where: tuple[float, ...] | None = None
@@ -105,7 +107,9 @@ def _elements(domain: Set, values: Mapping[Symbol, Any]) -> list[float] | None:
     return None
 
 
-def _naming(columns: list[Symbol], fixed: Mapping[Symbol, float]) -> Callable[[tuple[float, ...]], dict[Symbol, float]]:
+def _naming(
+    columns: list[Symbol], fixed: Mapping[Symbol, float]
+) -> Callable[[tuple[float, ...]], dict[Symbol, float]]:
     return lambda row: {**fixed, **dict(zip(columns, row, strict=True))}
 
 
@@ -117,7 +121,13 @@ def _refuse_negative(*watched: Watched) -> None:
 
 
 def _one(
-    density: Expr, x: Symbol, domain: Set, values: Mapping[Symbol, Any], clock: Clock, step: float, precise: bool
+    density: Expr,
+    x: Symbol,
+    domain: Set,
+    values: Mapping[Symbol, Any],
+    clock: Clock,
+    step: float,
+    precise: bool,
 ) -> Amount:
     plain = Watched(Density(density, values, (x,)), _naming([x], {}), precise)
     if isinstance(domain, FiniteSet):
@@ -210,7 +220,9 @@ def _kinks(density: Expr, x: Symbol, values: Mapping[Symbol, Any]) -> list[float
     return zeros
 
 
-def _peak(f: Callable[[float], float], low: float, high: float, hints: list[float], clock: Clock) -> tuple[float, bool]:
+def _peak(
+    f: Callable[[float], float], low: float, high: float, hints: list[float], clock: Clock
+) -> tuple[float, bool]:
     """Where the density is largest, about, and whether it is narrow there against its distance to the edges."""
     if math.isfinite(low) and math.isfinite(high):
         grid = [low + (high - low) * (i + 0.5) / 32 for i in range(32)]
@@ -249,7 +261,12 @@ def _peak(f: Callable[[float], float], low: float, high: float, hints: list[floa
 
 
 def _two(
-    density: Expr, columns: list[Symbol], support: Mapping[Symbol, Set], values: Mapping[Symbol, Any], clock: Clock, step: float
+    density: Expr,
+    columns: list[Symbol],
+    support: Mapping[Symbol, Set],
+    values: Mapping[Symbol, Any],
+    clock: Clock,
+    step: float,
 ) -> Amount:
     """Double-exponential rules in both columns, about the peak, at two widths; sums by their terms."""
     f = Watched(Density(density, values, columns), _naming(columns, {}), False)
@@ -267,7 +284,9 @@ def _two(
     return Amount(results[1], abs(results[0] - results[1]))
 
 
-def _centres(f: Watched, domains: list[Set], values: Mapping[Symbol, Any], clock: Clock) -> list[tuple[float, float]]:
+def _centres(
+    f: Watched, domains: list[Set], values: Mapping[Symbol, Any], clock: Clock
+) -> list[tuple[float, float]]:
     """Peak and width in each column of the whole line, by climbing one column after the other."""
     free = [isinstance(d, Interval) and d.start.is_infinite and d.end.is_infinite for d in domains]
     place = [0.0 if line else _inner(d, values) for d, line in zip(domains, free, strict=True)]

@@ -89,7 +89,9 @@ def check_normalisation(declaration: Declaration, seconds: float = SECONDS) -> N
             if worst is None or abs(found - 1) > abs(worst[0] - 1):
                 worst = (found, point)
     if not tried:
-        return NormalisationCheck("not checked", reason="no admissible point of the parameter space was found")
+        return NormalisationCheck(
+            "not checked", reason="no admissible point of the parameter space was found"
+        )
     if reason or worst is None:
         return NormalisationCheck("not checked", reason=reason)
     at = tuple((s.name, number_at(s, worst[1])) for s in worst[1] if s not in declaration.constants)

@@ -147,7 +147,10 @@ def _beta(a: float, b: float) -> float:
 
 
 _DIRECT: dict[str, Callable[..., Any]] = {
-    **{n: getattr(math, n) for n in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "asinh", "atan", "atan2", "erf", "erfc")},
+    **{
+        n: getattr(math, n)
+        for n in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "asinh", "atan", "atan2", "erf", "erfc")
+    },
     "acos": math.acos,
     "asin": math.asin,
     "acosh": math.acosh,
@@ -171,6 +174,7 @@ _DIRECT: dict[str, Callable[..., Any]] = {
     "Heaviside": lambda x, h=0.5: 0.0 if x < 0 else (1.0 if x > 0 else h),
     "KroneckerDelta": lambda a, b: 1.0 if a == b else 0.0,
 }
+
 
 def _of_order(name: str) -> Callable[..., Any]:
     """I and K of a negative whole order by symmetry, as the series would cancel."""

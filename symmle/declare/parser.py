@@ -113,7 +113,9 @@ def parse_expression(
             "Use a comparison inside Piecewise((value, condition), ...)."
         )
     if value.has(S.ImaginaryUnit):
-        raise ModelError(f"Expected {what} to be real, got `{shown(text)}`, which is {shown(value)}. Mend the formula.")
+        raise ModelError(
+            f"Expected {what} to be real, got `{shown(text)}`, which is {shown(value)}. Mend the formula."
+        )
     if value.has(S.NaN, S.ComplexInfinity) or (not infinite and value.has(S.Infinity, S.NegativeInfinity)):
         if not (value.has(sympy.Sum) and not value.has(S.NaN, S.ComplexInfinity)):
             raise ModelError(
@@ -156,7 +158,11 @@ class _Parser:
         try:
             tree = ast.parse(text, mode="eval")
         except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError) as problem:
-            place = f" at character {problem.offset}" if isinstance(problem, SyntaxError) and problem.offset else ""
+            place = (
+                f" at character {problem.offset}"
+                if isinstance(problem, SyntaxError) and problem.offset
+                else ""
+            )
             reason = problem.msg if isinstance(problem, SyntaxError) else "it is nested too deeply"
             raise ModelError(
                 f"Expected {self.what} as a formula, got `{shown(text)}`{place}: {shown(reason)}. Mend the syntax."
@@ -228,7 +234,11 @@ class _Parser:
         source = self.bytes[node.col_offset : node.end_col_offset].decode().replace("_", "")
         match = _DECIMAL.fullmatch(source)
         if type(node.value) not in (int, float) or match is None or len(source) > LONGEST_LITERAL:
-            self.fail(node, f"a decimal number of at most {LONGEST_LITERAL} characters", "Write it as 12, 0.3 or 1e-3.")
+            self.fail(
+                node,
+                f"a decimal number of at most {LONGEST_LITERAL} characters",
+                "Write it as 12, 0.3 or 1e-3.",
+            )
         return Rational(source)
 
     def visit_Name(self, node: ast.Name) -> Basic:
@@ -365,10 +375,16 @@ class _Parser:
             self.fail(index, "the name of an index", f"Write {function.form}(f, (j, first, last)).")
         name = check_name(index.id, "the index of a sum")
         if name in self.names:
-            self.fail(index, "an index with a name of its own", f"`{name}` is declared already: rename the index.")
+            self.fail(
+                index, "an index with a name of its own", f"`{name}` is declared already: rename the index."
+            )
         first, last = self.expression(low), self.expression(high)
         for bound in (first, last):
-            if bound.is_number and not bound.is_infinite and not (bound.is_Integer and abs(bound) <= LONGEST_SUM):
+            if (
+                bound.is_number
+                and not bound.is_infinite
+                and not (bound.is_Integer and abs(bound) <= LONGEST_SUM)
+            ):
                 self.fail(node, f"whole bounds up to {LONGEST_SUM}", "Write a whole number, a symbol or oo.")
         facts = {"nonnegative": True} if first.is_nonnegative else {}
         if first.is_positive:

@@ -129,9 +129,15 @@ def _value(domain: Set, fraction: float, number: int, shrink: float, point: Poin
     if math.isinf(low) and math.isinf(high):
         return round(-1.2 + 2.4 * fraction, 3)
     if math.isinf(high):
-        return round(low + 0.7 + 1.6 * fraction, 3) if abs(low) < 1e6 else low + (0.7 + 1.6 * fraction) * abs(low)
+        return (
+            round(low + 0.7 + 1.6 * fraction, 3)
+            if abs(low) < 1e6
+            else low + (0.7 + 1.6 * fraction) * abs(low)
+        )
     if math.isinf(low):
-        return round(high - 0.7 - 1.6 * fraction, 3) if abs(high) < 1e6 else high - (0.7 + fraction) * abs(high)
+        return (
+            round(high - 0.7 - 1.6 * fraction, 3) if abs(high) < 1e6 else high - (0.7 + fraction) * abs(high)
+        )
     share = (0.15 + 0.7 * fraction) * shrink
     value = low + (high - low) * share
     return round(value, 3) if low < round(value, 3) < high else value

@@ -169,7 +169,9 @@ def along(ray: Ray, clock: Clock, step: float = 0.5, tolerance: float = 1e-9) ->
     return result + _adaptive(h, segments, clock, tolerance)
 
 
-def _extend(h: Integrand, grid: list[float], heights: list[float], step: float, floor: float, clock: Clock) -> float:
+def _extend(
+    h: Integrand, grid: list[float], heights: list[float], step: float, floor: float, clock: Clock
+) -> float:
     """Adds grid points outwards; returns an estimate of what is cut off at the last one."""
     end = -1 if step > 0 else 0
     quiet = 0

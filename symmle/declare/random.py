@@ -8,9 +8,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Contains, Eq, Expr, FiniteSet, Intersection, Interval, Lambda, Piecewise, Range, Rational, S, Set, Symbol, sympify
+from sympy import (
+    Contains,
+    Eq,
+    Expr,
+    FiniteSet,
+    Intersection,
+    Interval,
+    Lambda,
+    Piecewise,
+    Range,
+    Rational,
+    S,
+    Set,
+    Symbol,
+    sympify,
+)
 from sympy.logic.boolalg import And
-from sympy.stats.rv import RandomSymbol, SinglePSpace
 
 from symmle.declare.build import build
 from symmle.declare.declaration import Declaration
@@ -31,6 +45,8 @@ def declaration_from_random(variable: Any, data: Any = None, **arguments: Any) -
     **arguments
         Further arguments of the builder: parameters with domains, constants, name, ...
     """
+    from sympy.stats.rv import RandomSymbol, SinglePSpace  # loaded by those who have a random variable
+
     if not isinstance(variable, RandomSymbol) or not isinstance(variable.pspace, SinglePSpace):
         raise ModelError(
             f"Expected a single sympy.stats random variable, got {shown(variable)}. "
@@ -51,7 +67,7 @@ def declaration_from_random(variable: Any, data: Any = None, **arguments: Any) -
     return build(density, data={x: support}, parameters=domains or None, **arguments)
 
 
-def _support(variable: RandomSymbol) -> Set:
+def _support(variable: Any) -> Set:
     pspace = variable.pspace
     given = getattr(pspace, "set", None)
     if given is None:

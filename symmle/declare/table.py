@@ -47,7 +47,9 @@ def read_table(path: str | Path) -> dict[str, Any]:
     file = Path(path)
     try:
         if file.stat().st_size > LARGEST_FILE:
-            raise ModelError(f"Expected a model file below {LARGEST_FILE} bytes, got {file.stat().st_size}: {file}.")
+            raise ModelError(
+                f"Expected a model file below {LARGEST_FILE} bytes, got {file.stat().st_size}: {file}."
+            )
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError, ValueError) as problem:
         if isinstance(problem, ModelError):
@@ -93,7 +95,9 @@ def declaration_from_dict(table: Mapping[str, Any]) -> Declaration:
     lags: dict[Symbol, str] = {}
     for key, source in _mapping(table.get("lags", {}), "lags").items():
         if not isinstance(source, str) or source not in by_name:
-            raise ModelError(f"Expected lag `{shown(key)}` of a data column, got {shown(repr(source))}. Name a column.")
+            raise ModelError(
+                f"Expected lag `{shown(key)}` of a data column, got {shown(repr(source))}. Name a column."
+            )
         domain = by_name[source][1]
         made = Symbol(key, real=True) if domain is None else symbol_of(_name(key, "lag"), domain, data=True)
         lags[_new(names, key, made)] = source
@@ -103,7 +107,9 @@ def declaration_from_dict(table: Mapping[str, Any]) -> Declaration:
         where = f"the density of sample {number}" if several else "the density"
         made_part: dict[str, Any] = {"data": support}
         if "components" in part:
-            made_part["components"] = [_component(c, names, where) for c in _list(part["components"], "components")]
+            made_part["components"] = [
+                _component(c, names, where) for c in _list(part["components"], "components")
+            ]
         else:
             made_part["density"] = parse_expression(part["density"], names, where)
         samples.append(made_part)
@@ -117,13 +123,17 @@ def declaration_from_dict(table: Mapping[str, Any]) -> Declaration:
         constants=constants,
         covariates=covariates,
         lags=lags,
-        constraints=[parse_expression(c, names, "a constraint") for c in _list(table.get("constraints", ()), "constraints")],
+        constraints=[
+            parse_expression(c, names, "a constraint")
+            for c in _list(table.get("constraints", ()), "constraints")
+        ],
         where=[parse_expression(w, names, "`where`") for w in _list(table.get("where", ()), "where")],
         size=table.get("size"),
         name=name,
         latent=latent or None,
         normalise_at={
-            k: _scalar(v, "a value of normalise_at") for k, v in _mapping(table.get("normalise_at", {}), "normalise_at").items()
+            k: _scalar(v, "a value of normalise_at")
+            for k, v in _mapping(table.get("normalise_at", {}), "normalise_at").items()
         },
         normalises=normalises,
     )
@@ -143,7 +153,9 @@ def _sample_tables(table: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         raise ModelError("Expected at least one sample, got an empty list. Give data and density.")
     for part in parts:
         if "data" not in part or not part["data"]:
-            raise ModelError('Expected the key data with a support for each column, as data = { x = "(0, oo)" }.')
+            raise ModelError(
+                'Expected the key data with a support for each column, as data = { x = "(0, oo)" }.'
+            )
         if ("density" in part) == ("components" in part):
             raise ModelError("Expected exactly one of the keys density and components. Give one of them.")
     return parts
@@ -156,7 +168,9 @@ def _parameters(table: Mapping[str, Any], names: dict[str, Expr]) -> dict[Symbol
     while waiting:
         key = next((k for k, text in waiting.items() if not _mentions(text, set(waiting) - {k})), None)
         if key is None:
-            raise ModelError(f"Expected domains that do not name each other in a circle, got {', '.join(waiting)}.")
+            raise ModelError(
+                f"Expected domains that do not name each other in a circle, got {', '.join(waiting)}."
+            )
         domain = parse_set(waiting.pop(key), names, f"the domain of parameter `{key}`")
         domains[key] = (_new(names, key, symbol_of(key, domain)), domain)
     return {domains[key][0]: domains[key][1] for key in table}
@@ -168,7 +182,9 @@ def _mentions(text: object, names: set[str]) -> bool:
 
 
 def _sets(table: Mapping[str, Any], names: dict[str, Expr], what: str) -> dict[Symbol, Set]:
-    domains = {_name(k, "data column"): parse_set(text, names, f"{what} `{shown(k)}`") for k, text in table.items()}
+    domains = {
+        _name(k, "data column"): parse_set(text, names, f"{what} `{shown(k)}`") for k, text in table.items()
+    }
     made: dict[Symbol, Set] = {}
     for key, domain in domains.items():
         made[_new(names, key, symbol_of(key, domain, data=True))] = domain
@@ -196,7 +212,9 @@ def _component(given: Any, names: dict[str, Expr], where: str) -> tuple[Expr, Ex
 
 def _new(names: dict[str, Expr], key: str, symbol: Symbol) -> Symbol:
     if key in names:
-        raise ModelError(f"Expected different names for different symbols, got `{key}` twice. Rename one of them.")
+        raise ModelError(
+            f"Expected different names for different symbols, got `{key}` twice. Rename one of them."
+        )
     names[key] = symbol
     return symbol
 

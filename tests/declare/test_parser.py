@@ -5,7 +5,24 @@ from __future__ import annotations
 import time
 
 import pytest
-from sympy import Abs, Eq, Expr, Piecewise, Rational, Sum, Symbol, besseli, binomial, exp, factorial, gamma, log, oo, pi, sqrt
+from sympy import (
+    Abs,
+    Eq,
+    Expr,
+    Piecewise,
+    Rational,
+    Sum,
+    Symbol,
+    besseli,
+    binomial,
+    exp,
+    factorial,
+    gamma,
+    log,
+    oo,
+    pi,
+    sqrt,
+)
 
 from symmle.declare.parser import check_name, parse_expression
 from symmle.errors import ModelError
@@ -32,7 +49,10 @@ MEANS = [
     ("Sum(a**j/factorial(j), (j, 0, oo))", Sum(a**j / factorial(j), (j, 0, oo))),
     ("Piecewise((a, Eq(x, 1)), (b, True))", Piecewise((a, Eq(x, 1)), (b, True))),
     ("Piecewise((a, x == 1), (b, True))", Piecewise((a, Eq(x, 1)), (b, True))),
-    ("Piecewise((a, (x > 1) & (x < 2) | Eq(x, 5)), (b, True))", Piecewise((a, (x > 1) & (x < 2) | Eq(x, 5)), (b, True))),
+    (
+        "Piecewise((a, (x > 1) & (x < 2) | Eq(x, 5)), (b, True))",
+        Piecewise((a, (x > 1) & (x < 2) | Eq(x, 5)), (b, True)),
+    ),
     ("Piecewise((a, 1 < x < 2), (b, True))", Piecewise((a, (x > 1) & (x < 2)), (b, True))),
     ("x +\n  a", x + a),
 ]
@@ -194,7 +214,9 @@ def test_a_declared_name_shadows_a_function() -> None:
     assert parse_expression("E*x", {"E": a, "x": x}) == a * x
 
 
-@pytest.mark.parametrize("name", ["lambda", "if", "a b", "", "1a", "__x", "pi", "oo", "\uff58", "a-b", 3, None])
+@pytest.mark.parametrize(
+    "name", ["lambda", "if", "a b", "", "1a", "__x", "pi", "oo", "\uff58", "a-b", 3, None]
+)
 def test_names_that_no_symbol_may_bear(name: object) -> None:
     with pytest.raises(ModelError):
         check_name(name)
