@@ -113,7 +113,7 @@ class RandomPoints:
         return self._rational(b)
 
     def _rational(self, b: Bounds | None) -> Expr:
-        from sympy import Rational, nsimplify
+        from sympy import Rational
 
         def short(value: float) -> Expr:
             return Rational(round(value * 2**14), 2**14)
@@ -124,7 +124,7 @@ class RandomPoints:
             u = Rational(self.random.randint(40, 470), 512)
             width = b.hi - b.lo
             if not width.is_Rational or not b.lo.is_Rational:
-                lo, hi = (nsimplify(round(float(v), 6), rational=True) for v in (b.lo, b.hi))
+                lo, hi = (Rational(round(float(v) * 2**14), 2**14) for v in (b.lo, b.hi))
                 return lo + (hi - lo) * u
             return b.lo + width * u
         step = short(math.exp(self.random.gauss(0.1, 0.7)))

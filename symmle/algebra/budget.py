@@ -7,6 +7,7 @@ The watchdog lives as long as the outermost budget of its thread.
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import threading
 import time
@@ -29,49 +30,50 @@ class _Interrupt(BaseException):
 
 
 class _Watchdog(threading.Thread):
-    """Raises _Interrupt in one thread whenever the innermost expired budget is still open."""
+    """Raises _Interrupt in one thread while the earliest deadline of its open budgets has passed.
+
+    The computing thread may be interrupted at any bytecode, so it takes no lock that it could leave
+    held: it replaces `deadlines` (one assignment), then waits while `firing` is set. The watchdog sets
+    `firing` before it reads `deadlines`, so that no interrupt is raised for a budget that was left.
+    """
 
     AGAIN = 0.25  # seconds after which an interrupt that was swallowed is raised once more
+    TICK = 0.02  # seconds between two looks at the deadlines
 
     def __init__(self, thread_id: int):
         super().__init__(name="symmle-budget", daemon=True)
         self.thread_id = thread_id
-        self.changed = threading.Condition()
-        self.deadlines: list[float] = []
-        self.closing = False
+        self.deadlines: tuple[float, ...] = ()
+        self.firing = False
+        self.closing = _thread.allocate_lock()
+        self.closing.acquire()
 
     def run(self) -> None:
-        with self.changed:
-            wait_until = 0.0
-            while not self.closing:
-                now = time.monotonic()
-                due = min(self.deadlines, default=None)
-                if due is None:
-                    self.changed.wait()
-                elif now >= max(due, wait_until):
-                    self._raise(ctypes.py_object(_Interrupt))
-                    wait_until = now + self.AGAIN
-                else:
-                    self.changed.wait(max(due, wait_until) - now)
+        fired, fired_for = 0.0, None
+        while True:
+            now = time.monotonic()
+            due = min(self.deadlines, default=now + self.TICK)
+            if self.closing.acquire(timeout=min(self.TICK, max(0.001, due - now))):
+                return
+            now = time.monotonic()
+            self.firing = True
+            current = self.deadlines
+            swallowed = current is not fired_for or now >= fired + self.AGAIN
+            if swallowed and min(current, default=now + 1.0) <= now:
+                self._raise(ctypes.py_object(_Interrupt))
+                fired, fired_for = now, current
+            self.firing = False
 
     def _raise(self, what: Any) -> None:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread_id), what)
 
-    def enter(self, deadline: float) -> int:
-        with self.changed:
-            self.deadlines.append(deadline)
-            self.changed.notify()
-            return len(self.deadlines)
-
     def leave(self, depth: int) -> None:
         """Forget this budget and those inside it, and an interrupt that is on its way for them."""
-        with self.changed:
-            del self.deadlines[depth - 1 :]
-            if not any(d <= time.monotonic() for d in self.deadlines):
-                self._raise(None)
-            if not self.deadlines:
-                self.closing = True
-            self.changed.notify()
+        self.deadlines = self.deadlines[: depth - 1]
+        while self.firing:
+            time.sleep(0)
+        if not any(d <= time.monotonic() for d in self.deadlines):
+            self._raise(None)
 
 
 _local = threading.local()
@@ -81,12 +83,13 @@ def _leave(watchdog: _Watchdog, depth: int) -> None:
     while True:
         try:
             watchdog.leave(depth)
-            if depth == 1:
-                _local.watchdog = None
-                watchdog.join()
-            return
+            break
         except _Interrupt:
             continue
+    if depth == 1 and getattr(_local, "watchdog", None) is watchdog:
+        _local.watchdog = None
+        watchdog.closing.release()
+        watchdog.join()
 
 
 def attempt_within(seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -98,17 +101,17 @@ def attempt_within(seconds: float, function: Callable[..., Any], *arguments: Any
     if watchdog is None:
         watchdog = _local.watchdog = _Watchdog(threading.get_ident())
         watchdog.start()
-    deadline = time.monotonic() + seconds
-    depth = watchdog.enter(deadline)
+    depth = len(watchdog.deadlines) + 1
+    watchdog.deadlines = (*watchdog.deadlines, time.monotonic() + seconds)
     try:
         try:
             return function(*arguments)
         finally:
             _leave(watchdog, depth)
     except _Interrupt:
-        _leave(watchdog, depth) if depth > 1 else None
+        _leave(watchdog, depth)  # the interrupt may have come before the line above had done it
         clear_cache()  # a half-made entry must not answer a later call
-        if depth > 1 and watchdog.deadlines and min(watchdog.deadlines) <= time.monotonic():
+        if any(d <= time.monotonic() for d in watchdog.deadlines):
             raise  # an outer budget is used up as well
         return GaveUp(f"no answer within {seconds:.3g} s")
     except RecursionError:

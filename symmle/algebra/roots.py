@@ -44,7 +44,6 @@ from sympy import (
     powsimp,
     sign,
     sin,
-    solve,
     sqrt,
     tan,
     together,
@@ -120,7 +119,7 @@ def _solve_factor(e: Expr, v: Symbol, facts: Facts, depth: int) -> Roots | GaveU
     if depth > 4:
         return GaveUp("nested too deep")
     reasons = []
-    for rule in (_polynomial, _kernel, _logarithms, _lambert, _amplitude_phase, _sympy_solve):
+    for rule in (_polynomial, _kernel, _logarithms, _lambert, _amplitude_phase):
         answer = rule(e, v, facts, depth)
         if isinstance(answer, Roots):
             return answer
@@ -444,18 +443,3 @@ def _amplitude_phase(e: Expr, v: Symbol, facts: Facts, depth: int) -> Roots | Ga
     if renamed.has(v) or expand(renamed - a * s - b * c) != 0 or any(t.has(s, c) for t in (a, b)):
         return GaveUp("")
     return Roots((atan2(-b, a), atan2(b, -a)), "amplitude and phase")
-
-
-# --- SymPy ----------------------------------------------------------------------------------------
-
-
-def _sympy_solve(e: Expr, v: Symbol, facts: Facts, depth: int) -> Roots | GaveUp:
-    if e.count_ops() > 60 or depth > 1:
-        return GaveUp("transcendental beyond the rules")
-    answer = attempt_within(1.5, solve, e, v)
-    if isinstance(answer, GaveUp):
-        return answer
-    roots = [r for r in answer if isinstance(r, Expr) and not r.has(v)]
-    if not roots or len(roots) != len(answer):
-        return GaveUp("SymPy's solve has no closed root")
-    return Roots(tuple(roots), "SymPy's solve")
