@@ -36,22 +36,24 @@ PLAIN_INTEGER = 2**53  # above it a JSON reader may round: written as text
 
 # Built with evaluate=False, so that they come back as they were.
 _UNEVALUATED = """
-    Add Mul Pow Piecewise Eq Ne Lt Le Gt Ge Union Intersection Complement Max Min Mod
-    exp log sin cos tan cot sec csc asin acos atan acot atan2 sinh cosh tanh coth sech csch asinh acosh
-    atanh acoth sinc gamma loggamma digamma trigamma polygamma lowergamma uppergamma beta betainc
-    betainc_regularized erf erfc erfi erf2 erfinv erfcinv erf2inv Ei expint li Li Si Ci Shi Chi besselj bessely besseli
-    besselk airyai airybi LambertW zeta dirichlet_eta polylog lerchphi stieltjes factorial factorial2
-    subfactorial binomial RisingFactorial FallingFactorial harmonic bernoulli Abs sign floor ceiling frac re im
-    conjugate arg Heaviside DiracDelta KroneckerDelta elliptic_k elliptic_e elliptic_f
+    Add Mul Pow Piecewise Eq Ne Lt Le Gt Ge Union Intersection Complement Max Min Mod exp log sin
+    cos tan cot sec csc asin acos atan acot atan2 sinh cosh tanh coth sech csch asinh acosh atanh
+    acoth sinc gamma loggamma digamma trigamma polygamma lowergamma uppergamma beta betainc
+    betainc_regularized erf erfc erfi erf2 erfinv erfcinv erf2inv Ei expint li Li Si Ci Shi Chi
+    besselj bessely besseli besselk airyai airybi LambertW zeta dirichlet_eta polylog lerchphi
+    stieltjes factorial factorial2 subfactorial binomial RisingFactorial FallingFactorial harmonic
+    bernoulli Abs sign floor ceiling frac re im conjugate arg Heaviside DiracDelta KroneckerDelta
+    elliptic_k elliptic_e elliptic_f
 """
 # Built as they are: their constructors keep canonical arguments.
 _AS_GIVEN = """
-    And Or Not Xor Implies Equivalent ITE Contains Interval FiniteSet Range ProductSet Tuple Sum Product Integral
-    Indexed IndexedBase Idx hyper meijerg appellf1
+    And Or Not Xor Implies Equivalent ITE Contains Interval FiniteSet Range ProductSet Tuple Sum
+    Product Integral Indexed IndexedBase Idx hyper meijerg appellf1
 """
 _SINGLETONS = """
-    Infinity NegativeInfinity ComplexInfinity NaN Exp1 ImaginaryUnit Pi EulerGamma Catalan GoldenRatio
-    TribonacciConstant Reals Integers Naturals Naturals0 Rationals Complexes EmptySet UniversalSet
+    Infinity NegativeInfinity ComplexInfinity NaN Exp1 ImaginaryUnit Pi EulerGamma Catalan
+    GoldenRatio TribonacciConstant Reals Integers Naturals Naturals0 Rationals Complexes EmptySet
+    UniversalSet
 """
 _OPERATORS = (
     sample.Count,
@@ -83,7 +85,7 @@ def _known_classes() -> dict[type, tuple[str, Callable[..., Any]]]:
 
 
 _CLASSES = _known_classes()
-_BUILDERS = {name: build for name, build in _CLASSES.values()}
+_BUILDERS = dict(_CLASSES.values())
 _CONSTANTS = {getattr(S, name): name for name in _SINGLETONS.split()}
 _MATRICES = {"ImmutableDenseMatrix": ImmutableDenseMatrix, "MutableDenseMatrix": MutableDenseMatrix}
 

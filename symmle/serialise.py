@@ -35,7 +35,7 @@ _ENUMS: dict[str, type[Enum]] = {cls.__name__: cls for cls in (Kind, Relation, S
 
 
 def register(cls: type) -> type:
-    """A class decorator: this frozen dataclass or enum may stand in stored records (certificates do anyway)."""
+    """A class decorator: stored records may hold this dataclass or enum (certificates do anyway)."""
     if isinstance(cls, type) and issubclass(cls, Enum):
         _ENUMS[cls.__name__] = cls
     else:

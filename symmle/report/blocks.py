@@ -11,6 +11,7 @@ from sympy import Basic, Expr, Set, Symbol
 
 from symmle.report.layout import Piece
 from symmle.report.typesetter import Names
+from symmle.sample import Count
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,14 @@ class Dialect(ABC):
         """An expression with the index i on these columns."""
 
     @abstractmethod
+    def case(self, condition: Basic, columns: tuple[Symbol, ...]) -> str:
+        """A condition on a row."""
+
+    @abstractmethod
+    def vector(self, hat: bool = False) -> str:
+        """The name of all parameters together."""
+
+    @abstractmethod
     def math(self, text: str) -> str:
         """Mathematics within words."""
 
@@ -122,6 +131,16 @@ class Dialect(ABC):
     def formula(self, expression: Basic) -> str:
         """An expression within words."""
         return self.math(self.write(expression))
+
+    def arguments(self, parameters: Iterable[Symbol], hat: bool = False) -> str:
+        """The parameters as arguments: all of them by one name where they are many."""
+        listed = list(parameters)
+        if len(listed) > 3:
+            return self.vector(hat)
+        return ", ".join(self.hat(p) if hat else self.write(p) for p in listed)
+
+    def counts(self) -> tuple[Count, ...]:
+        return tuple(Count(part) for part in self.names.samples)
 
     # --- what needs only the above
     def listed(self, symbols: Iterable[Basic]) -> str:

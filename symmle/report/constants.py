@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from sympy import Add, Expr, Integer, Mul, Pow, Rational, S, Symbol, log, pi
 
-from symmle.sample import Count
+from symmle.sample import SampleOperator
 
 
 def is_negative_term(term: Expr) -> bool:
@@ -41,14 +39,12 @@ def join_number_logs(terms: list[Expr]) -> list[Expr]:
     return [term for _, term in sorted(kept, key=lambda pair: pair[0])]
 
 
-def joined_roots(
-    factors: list[Expr], has_statistics: Callable[[Expr], bool]
-) -> tuple[list[Expr], list[Expr]]:
+def joined_roots(factors: list[Expr]) -> tuple[list[Expr], list[Expr]]:
     """sqrt(lambda)/(sqrt(2) sqrt(pi) x**(3/2)) -> sqrt(lambda/(2 pi x**3)), and the other factors."""
     halves, rest, numbers = [], [], []
     for f in factors:
         root = isinstance(f, Pow) and f.exp.is_Rational and f.exp.q == 2
-        if root and (isinstance(f.base, Symbol | Count) or has_statistics(f.base)):
+        if root and (isinstance(f.base, Symbol) or f.base.has(SampleOperator)):
             halves.append(f)
         elif root and (f.base.is_Integer or f.base is pi):
             numbers.append(f)

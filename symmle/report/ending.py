@@ -55,10 +55,14 @@ def profile_certificate(step: Step, dialect: Dialect, declaration: Declaration) 
     fixed = joined(dialect.math(dialect.write(p)) for p in held)
     found = joined(dialect.math(dialect.write(p)) for p in step.subject)
     reason = theorem_sentence(theorem) or f"By the theorem '{dialect.plain(theorem)}'"
-    words = f"With {fixed} held fixed, the value for {found} is the global maximum: " if fixed else ""
     if proof is None or getattr(getattr(proof, "kind", None), "value", "") != "global maximum":
         return []
-    return [Heading("Maximum"), Words(f"{words}{reason[:1].lower()}{reason[1:]}.")]
+    words = (
+        f"{reason}."
+        if not fixed
+        else f"With {fixed} held fixed, the value for {found} is the global maximum. {reason}."
+    )
+    return [Heading("Maximum"), Words(words)]
 
 
 def _second_order(step: Step, dialect: Dialect) -> list[Block]:
@@ -91,12 +95,12 @@ def matrix_blocks(matrix: MatrixBase, name: str, dialect: Dialect, argument: str
     symmetric = matrix.is_symmetric()
     for r in range(matrix.rows):
         for c in range(r if symmetric else 0, matrix.cols):
-            rows.append(
-                dialect.row(dialect.matrix_entry(name, r + 1, c + 1) + argument, matrix[r, c], end=",")
-            )
-    rows[-1] = Row(rows[-1].left, rows[-1].right, rows[-1].relation, ".")
+            if matrix[r, c] != 0:
+                rows.append(dialect.row(dialect.matrix_entry(name, r + 1, c + 1), matrix[r, c], end=","))
     words = "the symmetric matrix with the entries" if symmetric else "the matrix with the entries"
-    return [Words(words), Display(tuple(rows))]
+    rows[-1] = Row(rows[-1].left, rows[-1].right, rows[-1].relation, ".")
+    blocks: list[Block] = [Words(words), Display(tuple(rows))]
+    return [*blocks, Words("The other entries are zero.")] if 0 in matrix.flat() else blocks
 
 
 def existence(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
@@ -195,7 +199,7 @@ def invariance(step: Step, dialect: Dialect, declaration: Declaration) -> list[B
         return []
     rows[-1] = Row(rows[-1].left, rows[-1].right, rows[-1].relation, ".")
     many = "s" if len(rows) > 1 else ""
-    words = f"By invariance the maximum likelihood estimate{many} of the following function{many} of the parameters "
+    words = f"By invariance the maximum likelihood estimate{many} of functions of the parameters "
     return [Heading("Invariance"), Words(words + ("are" if many else "is")), Display(tuple(rows))]
 
 
@@ -216,9 +220,7 @@ def information(step: Step, dialect: Dialect, declaration: Declaration) -> list[
         subject = words.removeprefix("The ").removesuffix(" is").removesuffix(" at the estimate")
         because = f": {dialect.plain(reason)}" if reason else ""
         return [*blocks, Words(f"The {subject} was not found in closed form{because}.")]
-    subject_names = dialect.listed(step.subject)
-    if accent:
-        subject_names = ", ".join(dialect.hat(p) for p in step.subject)
+    subject_names = dialect.arguments(step.subject, hat=bool(accent))
     argument = (
         dialect.letter("(") + subject_names + dialect.letter(")") if step.subject and name != "V" else ""
     )
@@ -246,7 +248,7 @@ def identifiability(step: Step, dialect: Dialect, declaration: Declaration) -> l
     if rank is None:
         return []
     if isinstance(rank, int) and rank < count:
-        words = f"The information has rank {rank}, below the number of parameters, {count}: they are not identifiable."
+        words = f"The information has rank {rank} for {count} parameters: they are not identifiable."
     else:
         words = f"The information has full rank ({rank}), so that the parameters are locally identifiable."
         if count == 1:

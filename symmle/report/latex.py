@@ -96,6 +96,14 @@ class Latex(Dialect):
         with printer._indexed(columns):
             return str(printer._print(expression))
 
+    def case(self, condition: Basic, columns: tuple[Symbol, ...]) -> str:
+        printer = self.printer()
+        with printer._indexed(columns):
+            return printer.case(condition)
+
+    def vector(self, hat: bool = False) -> str:
+        return r"\hat{\boldsymbol{\theta}}" if hat else r"\boldsymbol{\theta}"
+
     def math(self, text: str) -> str:
         return f"{self.opening}{text}{self.closing}"
 

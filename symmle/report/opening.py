@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from sympy import Add, Expr, FiniteSet, Range, S, Set, Symbol
+from sympy import Add, Expr, FiniteSet, Range, S, Set, Symbol, Tuple
 
 from symmle.declare.declaration import Declaration, SamplePart
 from symmle.record import Step
 from symmle.report.blocks import Block, Dialect, Display, Heading, Row, Words
 from symmle.report.layout import Piece
 from symmle.report.phrases import capital, joined
-from symmle.sample import Count, Mean, Total
+from symmle.sample import Mean, Total
 
 
 def is_discrete(domain: Set) -> bool:
@@ -21,10 +21,6 @@ def density_words(part: SamplePart) -> str:
     return "probability mass function" if discrete else "density"
 
 
-def parameters_text(dialect: Dialect, parameters: tuple[Symbol, ...]) -> str:
-    return dialect.listed(parameters)
-
-
 def density_text(dialect: Dialect, declaration: Declaration, part: SamplePart, indexed: bool = False) -> str:
     """f(x; theta), f(y | z; theta), with an index to tell samples apart."""
     write = (lambda c: dialect.indexed(c, part.all_columns)) if indexed else dialect.write
@@ -34,7 +30,7 @@ def density_text(dialect: Dialect, declaration: Declaration, part: SamplePart, i
     if len(declaration.samples) > 1:
         name = f"f{declaration.samples.index(part) + 1}"
     arguments = columns + (rf" {dialect.letter('given')} {given}" if given else "")
-    return dialect.function(name, f"{arguments}; {dialect.listed(declaration.parameters)}")
+    return dialect.function(name, f"{arguments}; {dialect.arguments(declaration.parameters)}")
 
 
 def _observations(dialect: Dialect, part: SamplePart) -> str:
@@ -89,12 +85,15 @@ def _parameter_space(dialect: Dialect, declaration: Declaration) -> str:
         )
     if known:
         text += f"; {joined(known)} {'is' if len(known) == 1 else 'are'} known"
+    if len(declaration.parameters) > 3:
+        every = f"{dialect.vector()} = ({dialect.listed(declaration.parameters)})"
+        text += f". We write {dialect.math(every)}"
     return text + "."
 
 
 def likelihood(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
     """Point 2: the likelihood, with its indicator where the support depends on a parameter."""
-    name = dialect.function("L", dialect.listed(declaration.parameters))
+    name = dialect.function("L", dialect.arguments(declaration.parameters))
     names, bodies = [], []
     moving = False
     for place, part in enumerate(declaration.samples):
@@ -123,7 +122,8 @@ def likelihood(step: Step, dialect: Dialect, declaration: Declaration) -> list[B
     if moving:
         blocks.append(
             Words(
-                "The support depends on the parameter: the indicator is a constraint on it, the likelihood is not "
+                "The support depends on the parameter: the indicator is a constraint on it, the "
+                "likelihood is not "
                 "smooth there, and the usual asymptotics of the score do not apply."
             )
         )
@@ -132,13 +132,12 @@ def likelihood(step: Step, dialect: Dialect, declaration: Declaration) -> list[B
 
 def logarithm(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
     """Point 3, first half: the log-likelihood as a sum."""
-    name = dialect.function("l", dialect.listed(declaration.parameters))
+    name = dialect.function("l", dialect.arguments(declaration.parameters))
     rows: list[Row] = []
     for place, part in enumerate(declaration.samples):
         if place >= len(step.after):
             break
-        total = Total(step.after[place], part.all_columns)
-        shown = total if isinstance(total, Total) else _as_one_sum(step.after[place], part)
+        shown = _as_one_sum(step.after[place], part)
         lead = dialect.equals if place == 0 else "+"
         rows.append(dialect.row(name if place == 0 else "", shown, relation=lead))
     if rows:
@@ -150,10 +149,9 @@ def logarithm(step: Step, dialect: Dialect, declaration: Declaration) -> list[Bl
     ]
 
 
-def _as_one_sum(summand: object, part: SamplePart) -> Total:
+def _as_one_sum(summand: Expr, part: SamplePart) -> Total:
     """The sum over the rows with the summand in one piece, as it is first written."""
-    columns = Count(part.all_columns).args[-1]
-    return Total.__base__.__base__.__new__(Total, summand, columns)  # type: ignore[union-attr,misc,no-any-return]
+    return Expr.__new__(Total, summand, Tuple(*part.all_columns))
 
 
 def normal_form(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:

@@ -67,7 +67,7 @@ def is_factorial(argument: Expr) -> bool:
 
 
 def turned(expression: Expr, data: Iterable[Symbol] = ()) -> Expr:
-    """The expression or its negative, whichever begins with a positive term of the data: x - mu, not mu - x."""
+    """The expression or its negative, whichever begins with a positive term of the data: x - mu."""
     if not isinstance(expression, Add) or all(is_negative_term(t) for t in expression.args):
         return -expression if is_negative_term(expression) or isinstance(expression, Add) else expression
     data = set(data)
@@ -202,7 +202,10 @@ def product_shape(factors: list[Expr], data: Iterable[Symbol] = (), is_plain_mea
     data = set(data)
     if is_plain_mean is not None:
         factors = merge_counts(factors, is_plain_mean)
-    joined, factors = joined_roots(factors, has_statistics)
+    exponents = [f.args[0] for f in factors if isinstance(f, exp)]
+    if len(exponents) > 1:  # exp(a) exp(b) -> exp(a + b)
+        factors = [*(f for f in factors if not isinstance(f, exp)), exp(Add(*exponents), evaluate=False)]
+    joined, factors = joined_roots(factors)
     rational, leading, above, below, rest = square_roots(factors)
     leading = joined + leading
     negative = bool(rational.is_negative)
@@ -220,14 +223,10 @@ def product_shape(factors: list[Expr], data: Iterable[Symbol] = (), is_plain_mea
         if falls(power):
             below.append(Pow(base, -power, evaluate=False) if power != -1 else base)
         elif (
-            (
-                isinstance(base, Function | LinearStatistic)
-                and not isinstance(base, _SOLID)
-                and not _is_level(base)
-            )
-            or base.free_symbols & data
-            and not power.is_number
-        ):
+            isinstance(base, Function | LinearStatistic)
+            and not isinstance(base, _SOLID)
+            and not _is_level(base)
+        ) or (base.free_symbols & data and not power.is_number):
             after.append(f)
         else:
             above.append(f)
@@ -265,6 +264,9 @@ def _placed(
         b.free_symbols & data and not isinstance(b, Symbol) for b in below
     ):
         return above + after, []
+    if any(isinstance(b.as_base_exp()[0], Add) and not isinstance(b, exp) for b in below):
+        above = above + [f for f in after if isinstance(f, exp)]
+        after = [f for f in after if not isinstance(f, exp)]
     lone = not above and len(after) == 1 and not isinstance(after[0], LinearStatistic | exp)
     if lone and not all(b.is_number for b in below):
         return after, []
@@ -282,7 +284,12 @@ def _place(factor: Expr, data: set[Symbol], beside_sums: bool) -> tuple[int, int
     base = factor.as_base_exp()[0] if not isinstance(factor, exp) else factor
     if factor.is_Rational:
         order = 0
-    elif isinstance(base, Count) or isinstance(factor, NumberSymbol) or _is_level(base):
+    elif (
+        isinstance(base, Count)
+        or (isinstance(base, Add) and all(isinstance(a, Count) for a in base.args))
+        or isinstance(factor, NumberSymbol)
+        or _is_level(base)
+    ):
         order = 1
     elif isinstance(base, Symbol):
         order = 3

@@ -21,22 +21,26 @@ READINGS = {
 
 THEOREMS = {
     "full exponential family": (
-        "This is a full exponential family: the log-likelihood is strictly concave in the natural parameters"
+        "For a full exponential family the log-likelihood is strictly concave in the natural parameters"
     ),
     "exponential family": (
         "In a full exponential family the log-likelihood is strictly concave in the natural parameters"
     ),
-    "concavity by composition": "The log-likelihood is concave in suitable coordinates of the parameter space",
+    "concavity by composition": (
+        "The log-likelihood is concave in suitable coordinates of the parameter space"
+    ),
     "curvature": "The log-likelihood is concave in suitable coordinates of the parameter space",
     "sign of the score on both sides of a unique root": (
         "The score has a single root and is positive before it and negative after it"
     ),
     "unique root": (
-        "The likelihood equation has a single root, and the log-likelihood stays below its value there towards "
+        "The likelihood equation has a single root, and the log-likelihood stays below its value "
+        "there towards "
         "every edge of the parameter space"
     ),
     "complete list": (
-        "The list of stationary points is complete, and the log-likelihood stays below its best value among them "
+        "The list of stationary points is complete, and the log-likelihood stays below its best "
+        "value among them "
         "towards every edge of the parameter space"
     ),
     "negative definite hessian": "The matrix of second derivatives is negative definite there",
@@ -56,7 +60,9 @@ SCOPES = {
 }
 
 METHODS = {
-    "Lambert W": "The unknown stands inside and outside an exponential: Lambert's function solves the equation.",
+    "Lambert W": (
+        "The unknown stands inside and outside an exponential: Lambert's function solves the equation."
+    ),
     "amplitude and phase": "A sum of a sine and a cosine is one sine with an amplitude and a phase.",
     "cubic": "The equation is cubic in the unknown.",
     "quartic": "The equation is of the fourth degree in the unknown.",

@@ -12,7 +12,7 @@ from symmle.report.functions import LatexFunctions
 from symmle.report.layout import width
 from symmle.report.names import latex_name
 from symmle.report.order import falls, ordered_terms, turned
-from symmle.report.typesetter import Names, Typesetter, indicator
+from symmle.report.typesetter import Names, Typesetter, indicator, levels_of
 from symmle.sample import Count, LinearStatistic, Mean, SampleOperator, Total
 
 _TALL = ("\\frac", "\\sum", "\\prod", "\\binom", "\\begin", "\\sqrt", "\\left", "\\Bigl", "\\overline")
@@ -190,7 +190,7 @@ class TextbookPrinter(LatexFunctions, Typesetter, LatexPrinter):
     def _print_Piecewise(self, expression: Piecewise) -> str:
         condition = indicator(expression)
         if condition is not None:
-            return rf"\mathbf{{1}}\{{{self._print(condition)}\}}"
+            return rf"\mathbf{{1}}\{{{self.case(condition)}\}}"
         rows = []
         for value, case in (pair.args for pair in expression.args):
             words = r"\text{otherwise}" if case == S.true else rf"\text{{if }} {self._print(case)}"
@@ -203,6 +203,19 @@ class TextbookPrinter(LatexFunctions, Typesetter, LatexPrinter):
         return r"\begin{pmatrix} " + r" \\[1ex] ".join(rows) + r" \end{pmatrix}"
 
     _print_ImmutableDenseMatrix = _print_MutableDenseMatrix = _print_MatrixBase
+
+    def case(self, condition: Basic) -> str:
+        """A condition on the data, by its values where they are a short list."""
+        levels = levels_of(condition, self.support_of(condition))
+        if not levels:
+            return self._print(condition)
+        column = self._print(next(iter(condition.free_symbols)))
+        if len(levels) == 1:
+            return f"{column} = {levels[0]}"
+        return rf"{column} \in \{{{', '.join(map(str, levels))}\}}"
+
+    def _print_Not(self, expression: Any) -> str:
+        return rf"\text{{not }} {self.bracket(self._print(expression.args[0]))}"
 
     def relation_sign(self, expression: Any) -> str:
         signs = {"==": "=", "!=": r"\neq", "<=": r"\le", ">=": r"\ge"}
@@ -238,7 +251,7 @@ class TextbookPrinter(LatexFunctions, Typesetter, LatexPrinter):
             below = ",".join(map(str, levels))
             return f"n_{below}" if len(below) == 1 else f"n_{{{below}}}"
         with self._indexed(columns):
-            return rf"\#\{{i : {self._print(condition)}\}}"
+            return rf"\#\{{i : {self.case(condition)}\}}"
 
     def _print_Total(self, expression: Total) -> str:
         summand, columns = expression.summand, expression.columns

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from sympy import Eq, Expr, Symbol, Tuple
+from sympy import Basic, Eq, Expr, Symbol, Tuple
 
 from symmle.declare.declaration import Declaration
 from symmle.record import Condition, Relation, Step
 from symmle.report.blocks import Block, Dialect, Display, Heading, Row, Words
 from symmle.report.phrases import READINGS, RELATIONS, capital, joined, method_sentence
 from symmle.report.typesetter import indicator
+from symmle.sample import Count
 
 
 def condition_text(dialect: Dialect, condition: Condition, declaration: Declaration | None = None) -> str:
@@ -38,9 +39,8 @@ def _occurrence(named: list[Expr], dialect: Dialect, rows: tuple[Symbol, ...]) -
     case = indicator(named[0])
     if case is None or len(named) < 2 or named[1] not in (0, 1):
         return ""
-    text = dialect.math(dialect.indexed(case, rows))
-    some = "for at least one" if named[1] == 0 else "not for every"
-    return f"{text} {some} {dialect.math('i')}"
+    text = dialect.math(dialect.case(case, rows))
+    return f"{text} {'for at least one' if named[1] == 0 else 'not for every'} {dialect.math('i')}"
 
 
 def conditions_text(dialect: Dialect, conditions: tuple[Condition, ...], declaration: Declaration) -> str:
@@ -109,11 +109,22 @@ def _method(step: Step, dialect: Dialect) -> str:
     return method_sentence(str(step.detail("method", "") or ""))
 
 
+def _seen(expression: Basic, dialect: Dialect) -> Basic | None:
+    """What the reader has seen of an equation: itself, or n times it."""
+    if not isinstance(expression, Expr):
+        return None
+    for factor in (1, *(expression.atoms(Count) or dialect.counts())):
+        for shown in dialect.shown:
+            if shown == expression or (factor * expression - shown).expand() == 0:
+                return shown
+    return None
+
+
 def _posed(step: Step, dialect: Dialect, held: str = "") -> list[Block]:
     """The equations that are solved, unless the reader has just seen them."""
     unknowns = joined(dialect.math(dialect.write(p)) for p in step.subject)
     many = len(step.before) > 1
-    names = [dialect.shown[e] for e in step.before if e in dialect.shown]
+    names = [dialect.shown[e] for e in (_seen(b, dialect) for b in step.before) if e is not None]
     if len(names) == len(step.before):
         if all(names):
             return [

@@ -64,6 +64,14 @@ class Terminal(Dialect):
         with printer._indexed(columns):
             return str(printer._print(expression))
 
+    def case(self, condition: Basic, columns: tuple[Symbol, ...]) -> str:
+        printer = UnicodePrinter(self.names)
+        with printer._indexed(columns):
+            return printer.case(condition)
+
+    def vector(self, hat: bool = False) -> str:
+        return "ϑ\u0302" if hat else "ϑ"
+
     def math(self, text: str) -> str:
         return text
 
@@ -88,7 +96,10 @@ class Terminal(Dialect):
         column = self.write(self.names.samples[0][0]) if self.names.samples else "x"
         if len(self.names.samples) == 1:
             signs = sorted(set(re.findall(r"(?<!\w)n([₀-₉][₀-₉‚]*)", text)))
-            found += [f"n{s} counts the {column}ᵢ with value {s.translate(_DIGITS)}" for s in signs]
+            found += [
+                f"n{s} counts the {column}ᵢ with value {s.translate(_DIGITS).replace(',', ' or ')}"
+                for s in signs
+            ]
         return found
 
     def hat(self, symbol: Symbol) -> str:

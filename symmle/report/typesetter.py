@@ -1,4 +1,4 @@
-"""What the LaTeX and the terminal printer share: the samples, the index, which mean is a bar and which a sum."""
+"""What both printers share: the samples, the index, which mean is a bar and which a sum."""
 
 from __future__ import annotations
 
@@ -120,6 +120,11 @@ class Typesetter:
         if len(self.names.samples) > 1 or len(columns) != 1:
             return ()
         return levels_of(condition, self.names.supports.get(columns[0]))
+
+    def support_of(self, condition: Basic) -> Set | None:
+        """The support of the one column that a condition is about."""
+        columns = condition.free_symbols
+        return self.names.supports.get(next(iter(columns))) if len(columns) == 1 else None
 
     def bracket(self, text: str) -> str:
         return f"({text})"

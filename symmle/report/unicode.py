@@ -10,7 +10,7 @@ from sympy.printing.str import StrPrinter
 from symmle.report.constants import is_negative_term
 from symmle.report.names import unicode_name, unicode_superscript
 from symmle.report.order import falls, is_factorial, ordered_terms, turned
-from symmle.report.typesetter import Names, Typesetter, indicator
+from symmle.report.typesetter import Names, Typesetter, indicator, levels_of
 from symmle.sample import Count, LinearStatistic, Mean, SampleOperator, Total
 
 _FUNCTIONS = {
@@ -90,7 +90,7 @@ class UnicodePrinter(Typesetter, StrPrinter):
             if len(below) > 1 or " " in under or "/" in under:
                 under = self.bracket(under) if not (under.startswith("(") and len(below) == 1) else under
             over = self._row(above) or "1"
-            if len(above) > 1 and "Σ" in over or len(above) == 1 and over.startswith("Σ"):
+            if (len(above) > 1 and "Σ" in over) or (len(above) == 1 and over.startswith("Σ")):
                 over = self.bracket(over)
             pieces.append(f"({over}/{under})" if after else f"{over}/{under}")
         else:
@@ -103,6 +103,8 @@ class UnicodePrinter(Typesetter, StrPrinter):
     def _print_Pow(self, expression: Pow, rational: bool = False) -> str:
         base, power = expression.base, expression.exp
         if falls(power):
+            return self._print_Mul(expression)
+        if isinstance(base, Mean) and power.is_Integer and not self.is_plain_mean(base):
             return self._print_Mul(expression)
         if power.is_even and isinstance(base, Add):
             base = turned(base, self.data)
@@ -179,6 +181,19 @@ class UnicodePrinter(Typesetter, StrPrinter):
 
     _print_Equality = _print_Relational
 
+    def case(self, condition: Basic) -> str:
+        """A condition on the data, by its values where they are a short list."""
+        levels = levels_of(condition, self.support_of(condition))
+        if not levels:
+            return self._print(condition)
+        column = self._print(next(iter(condition.free_symbols)))
+        if len(levels) == 1:
+            return f"{column} = {levels[0]}"
+        return f"{column} ∈ {{{', '.join(map(str, levels))}}}"
+
+    def _print_Not(self, expression: Any) -> str:
+        return f"not ({self._print(expression.args[0])})"
+
     def _print_Or(self, expression: Any) -> str:
         return " or ".join(self._print(a) for a in sorted(expression.args, key=str))
 
@@ -188,7 +203,7 @@ class UnicodePrinter(Typesetter, StrPrinter):
     def _print_Piecewise(self, expression: Piecewise) -> str:
         condition = indicator(expression)
         if condition is not None:
-            return f"1{{{self._print(condition)}}}"
+            return f"1{{{self.case(condition)}}}"
         cases = []
         for value, case in (pair.args for pair in expression.args):
             cases.append(
@@ -220,7 +235,7 @@ class UnicodePrinter(Typesetter, StrPrinter):
             if levels:
                 return "n" + "‚".join(unicode_name("n", index=str(c))[1:] for c in levels)
             with self._indexed(expression.columns):
-                return f"#{{i : {self._print(condition)}}}"
+                return f"#{{i : {self.case(condition)}}}"
         with self._indexed(expression.columns):
             return f"Σ {self.factor(expression.summand, last=True)}"
 

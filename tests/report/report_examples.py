@@ -102,7 +102,10 @@ def normal() -> Any:
             (Tuple(*closed.values()),),
             Relation.ROOTS,
             (mu, sigma),
-            details=(("rejected", ((Tuple(Mean(x, cols), -sqrt(variance)), "sigma would be negative"),)), ("method", "power")),
+            details=(
+                ("rejected", ((Tuple(Mean(x, cols), -sqrt(variance)), "sigma would be negative"),)),
+                ("method", "power"),
+            ),
         ),
         Step(
             "certificate",
@@ -116,14 +119,29 @@ def normal() -> Any:
         Step("existence", (), (), Relation.DEFINITION, conditions=(condition,), details=(("exactly", True),)),
         Step("estimate", (), tuple(closed.values()), Relation.DEFINITION, (mu, sigma), (condition,)),
         Step("invariance", (), (), Relation.EQUAL, details=(("pairs", ((sigma**2, variance),)),)),
-        Step("observed information", (), (Matrix([[n / variance, 0], [0, 2 * n / variance]]).as_immutable(),),
-             Relation.EQUAL, (mu, sigma)),
-        Step("expected information", (), (Matrix([[n / sigma**2, 0], [0, 2 * n / sigma**2]]).as_immutable(),),
-             Relation.EQUAL, (mu, sigma)),
-        Step("asymptotic covariance", (), (Matrix([[sigma**2 / n, 0], [0, sigma**2 / (2 * n)]]).as_immutable(),),
-             Relation.EQUAL, (mu, sigma)),
+        Step(
+            "observed information",
+            (),
+            (Matrix([[n / variance, 0], [0, 2 * n / variance]]).as_immutable(),),
+            Relation.EQUAL,
+            (mu, sigma),
+        ),
+        Step(
+            "expected information",
+            (),
+            (Matrix([[n / sigma**2, 0], [0, 2 * n / sigma**2]]).as_immutable(),),
+            Relation.EQUAL,
+            (mu, sigma),
+        ),
+        Step(
+            "asymptotic covariance",
+            (),
+            (Matrix([[sigma**2 / n, 0], [0, sigma**2 / (2 * n)]]).as_immutable(),),
+            Relation.EQUAL,
+            (mu, sigma),
+        ),
         Step("identifiability", (), (), Relation.EQUAL, (mu, sigma), details=(("rank", 2),)),
-    ]  # fmt: skip
+    ]
     point = StationaryPoint(closed, Kind.GLOBAL_MAXIMUM, proof)
     estimator = Estimator(BySymbol(closed), (), (point,), (condition,), "closed form", "moments")
     return _derivation(declaration, steps, estimator)
@@ -146,18 +164,42 @@ def weibull() -> Any:
     left = 1 / k + Mean(log(x), cols) - Mean(x**k * log(x), cols) / Mean(x**k, cols)
     steps = _opening(declaration, (opened,), likelihood, statistics=(Total(log(x), cols),))
     steps += [
-        Step("eliminate", (diff(likelihood, lam),), (scale,), Relation.PROFILE, (lam,), details=(("method", "power"),)),
+        Step(
+            "eliminate",
+            (diff(likelihood, lam),),
+            (scale,),
+            Relation.PROFILE,
+            (lam,),
+            details=(("method", "power"),),
+        ),
         Step("remaining", (diff(likelihood, k),), (left,), Relation.EQUAL, (k,)),
-        Step("certificate", (scale,), (-Mean(x**k * log(x) ** 2, cols) - 1 / k**2,), Relation.THEOREM, (k,),
-             details=(("certificate", Stated("curvature")), ("theorem", "curvature"), ("sign", "negative"))),
+        Step(
+            "certificate",
+            (scale,),
+            (-Mean(x**k * log(x) ** 2, cols) - 1 / k**2,),
+            Relation.THEOREM,
+            (k,),
+            details=(("certificate", Stated("curvature")), ("theorem", "curvature"), ("sign", "negative")),
+        ),
         Step("estimate", (), (scale,), Relation.DEFINITION, (lam,)),
-        Step("observed information", (), (diff(likelihood, k, lam) * Matrix([[1, 2], [2, 3]]).as_immutable(),),
-             Relation.EQUAL, (k, lam)),
-        Step("expected information", (), (), Relation.EQUAL, (k, lam),
-             details=(("reason", "the integral did not end within 5 s & was given up"),)),
+        Step(
+            "observed information",
+            (),
+            (diff(likelihood, k, lam) * Matrix([[1, 2], [2, 3]]).as_immutable(),),
+            Relation.EQUAL,
+            (k, lam),
+        ),
+        Step(
+            "expected information",
+            (),
+            (),
+            Relation.EQUAL,
+            (k, lam),
+            details=(("reason", "the integral did not end within 5 s & was given up"),),
+        ),
         Step("a rule of tomorrow", (scale,), (scale**2,), Relation.IMPLIED, (lam,)),
         Step("exact law", (), (), Relation.DEFINITION, details=(("law", "none is known"),)),
-    ]  # fmt: skip
+    ]
     point = StationaryPoint({lam: scale}, Kind.GLOBAL_MAXIMUM, Stated("curvature"))
     estimator = Estimator(
         BySymbol({lam: scale}), (Equation(k, left, "profile score"),), (point,), (), "reduced", "profile"
@@ -191,13 +233,28 @@ def gamma_law() -> Any:
         family="exponential family",
     )
     steps += [
-        Step("eliminate", (diff(likelihood, beta),), (rate,), Relation.PROFILE, (beta,), details=(("method", "linear"),)),
+        Step(
+            "eliminate",
+            (diff(likelihood, beta),),
+            (rate,),
+            Relation.PROFILE,
+            (beta,),
+            details=(("method", "linear"),),
+        ),
         Step("remaining", (diff(likelihood, alpha),), (left,), Relation.EQUAL, (alpha,)),
         Step("estimate", (), (rate,), Relation.DEFINITION, (beta,)),
-        Step("observed information", (),
-             (Matrix([[n * polygamma(1, alpha), -n / beta], [-n / beta, n * alpha / beta**2]]).as_immutable(),),
-             Relation.EQUAL, (alpha, beta)),
-    ]  # fmt: skip
+        Step(
+            "observed information",
+            (),
+            (
+                Matrix(
+                    [[n * polygamma(1, alpha), -n / beta], [-n / beta, n * alpha / beta**2]]
+                ).as_immutable(),
+            ),
+            Relation.EQUAL,
+            (alpha, beta),
+        ),
+    ]
     estimator = Estimator(
         BySymbol({beta: rate}), (Equation(alpha, left, "profile score"),), (), (), "reduced", "profile"
     )
@@ -260,7 +317,7 @@ def autoregression() -> Any:
 
 
 def long_formulas() -> Any:
-    """Formulas wider than any line: a cubic radical, nested fractions, a sum with a long summand, a wide matrix."""
+    """Formulas wider than any line: radicals, nested fractions, a long summand, a wide matrix."""
     x, a, b = (
         Symbol("x", integer=True, nonnegative=True),
         Symbol("a", positive=True),

@@ -96,7 +96,7 @@ def test_no_oddities_of_code_are_left() -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_document_compiles_and_keeps_its_margins(name: str, tmp_path: Path) -> None:
     source = tmp_path / "derivation.tex"
-    source.write_terminal(document(EXAMPLES[name]()), encoding="utf-8")
+    source.write_text(document(EXAMPLES[name]()), encoding="utf-8")
     command = [str(pdflatex), "-interaction=nonstopmode", "-halt-on-error", source.name]
     run = subprocess.run(
         command, check=False, cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=120

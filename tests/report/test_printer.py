@@ -85,7 +85,8 @@ TABLE = [
     ),
     (
         n * alpha * log(beta) - n * loggamma(alpha) + (alpha - 1) * total(log(x)) - beta * total(x),
-        r"n \alpha \log \beta - n \log\Gamma(\alpha) + (\alpha - 1) \sum_{i=1}^n \log x_i - \beta \sum_{i=1}^n x_i",
+        r"n \alpha \log \beta - n \log\Gamma(\alpha) + (\alpha - 1) \sum_{i=1}^n \log x_i"
+        r" - \beta \sum_{i=1}^n x_i",
         "n α log β − n log Γ(α) + (α − 1) Σ log xᵢ − β Σ xᵢ",
     ),
     (
@@ -95,13 +96,15 @@ TABLE = [
     ),
     (
         k / lam * (x / lam) ** (k - 1) * exp(-((x / lam) ** k)),
-        r"\frac{k}{\lambda} \left(\frac{x}{\lambda}\right)^{k - 1} \exp\left(-\left(\frac{x}{\lambda}\right)^k\right)",
+        r"\frac{k}{\lambda} \left(\frac{x}{\lambda}\right)^{k - 1} "
+        r"\exp\left(-\left(\frac{x}{\lambda}\right)^k\right)",
         "(k/λ) (x/λ)^(k − 1) exp(−(x/λ)^k)",
     ),
     (mean(x**k) ** (1 / k), r"\Bigl(\frac{1}{n} \sum_{i=1}^n x_i^k\Bigr)^{1/k}", "((1/n) Σ xᵢ^k)^(1/k)"),
     (
         1 / k + mean(log(x)) - mean(x**k * log(x)) / mean(x**k),
-        r"\frac{1}{k} + \frac{1}{n} \sum_{i=1}^n \log x_i - \frac{\sum_{i=1}^n x_i^k \log x_i}{\sum_{i=1}^n x_i^k}",
+        r"\frac{1}{k} + \frac{1}{n} \sum_{i=1}^n \log x_i"
+        r" - \frac{\sum_{i=1}^n x_i^k \log x_i}{\sum_{i=1}^n x_i^k}",
         None,
     ),
     (
