@@ -6,15 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sympy import Expr, FiniteSet, Interval, S, Set, Symbol, latex
+from sympy import Expr, FiniteSet, S, Set, Symbol, latex
 
-from symmle.declare.build import build, is_random
+from symmle.declare.build import build
 from symmle.declare.declaration import Declaration, SamplePart
 from symmle.declare.domains import set_of_assumptions, written_set
+from symmle.declare.merging import Merged, as_dict, join, made_weights, merged_components
 from symmle.declare.normalisation import NormalisationCheck, check_normalisation
-from symmle.declare.parser import nearest, shown
 from symmle.declare.random import declaration_from_random
+from symmle.declare.symbols import is_random
 from symmle.declare.table import declaration_from_dict, read_table
+from symmle.declare.words import nearest, shown
 from symmle.errors import ModelError
 
 __all__ = ["Mixture", "Model", "NormalisationCheck"]
@@ -91,25 +93,25 @@ class Model:
         normalise_at: Any = None,
         normalises: bool | None = None,
     ):
-        rest: dict[str, Any] = dict(
-            constants=constants,
-            covariates=covariates,
-            lags=lags,
-            constraints=constraints,
-            where=where,
-            size=size,
-            name=name,
-            latent=latent,
-            normalise_at=normalise_at,
-            normalises=normalises,
-        )
+        rest: dict[str, Any] = {
+            "constants": constants,
+            "covariates": covariates,
+            "lags": lags,
+            "constraints": constraints,
+            "where": where,
+            "size": size,
+            "name": name,
+            "latent": latent,
+            "normalise_at": normalise_at,
+            "normalises": normalises,
+        }
         if is_random(density):
             self._settle(declaration_from_random(density, data, parameters=parameters, **rest))
             return
         if samples is not None:
             samples, inherited = _samples_of(samples)
-            parameters = {**inherited.parameters, **_as_dict(parameters)} or None
-            rest["constants"] = {**inherited.constants, **_as_dict(constants)} or None
+            parameters = {**inherited.parameters, **as_dict(parameters)} or None
+            rest["constants"] = {**inherited.constants, **as_dict(constants)} or None
         self._settle(
             build(density, data=data, parameters=parameters, samples=samples, components=components, **rest)
         )
@@ -223,7 +225,8 @@ class Model:
         by_name = {s.name: s for s in self._symbols()}
         if text not in by_name:
             raise ModelError(
-                f"Expected a symbol of model '{self.name}', got `{shown(text)}`{nearest(str(text), list(by_name)) or '.'} "
+                f"Expected a symbol of model '{self.name}', got "
+                f"`{shown(text)}`{nearest(str(text), list(by_name)) or '.'} "
                 f"It has {', '.join(by_name)}."
             )
         return by_name[text]
@@ -249,6 +252,10 @@ class Model:
         if len(self.samples) != 1:
             raise ModelError(f"Expected a model of one sample, got {len(self.samples)}. Use model.samples.")
         return self.samples[0]
+
+    def _single_declaration(self) -> Declaration:
+        self._single()
+        return self.declaration
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Model) and self.declaration == other.declaration
@@ -302,15 +309,15 @@ class Mixture(Model):
         members = list(components)
         if len(members) < 2:
             raise ModelError(f"Expected at least two components of a mixture, got {len(members)}. Add one.")
-        merged = _merged([m for m in members if isinstance(m, Model)])
-        parameters = {**merged.parameters, **_as_dict(arguments.pop("parameters", None))}
-        constants = {**merged.constants, **_as_dict(arguments.pop("constants", None))}
+        merged = merged_components([m._single_declaration() for m in members if isinstance(m, Model)])
+        parameters = {**merged.parameters, **as_dict(arguments.pop("parameters", None))}
+        constants = {**merged.constants, **as_dict(arguments.pop("constants", None))}
         data = arguments.pop("data", None) or merged.data
         covariates = arguments.pop("covariates", None) or merged.given
         densities = [m._single().density if isinstance(m, Model) else m for m in members]
         where = list(arguments.pop("where", None) or ())
         if weights is None:
-            weights, more, cut = _made_weights(len(members), densities)
+            weights, more, cut = made_weights(len(members), densities)
             parameters.update(more)
             where += cut
         weights = list(weights)
@@ -318,7 +325,8 @@ class Mixture(Model):
             weights.append(S.One - sum(weights, S.Zero))
         if len(weights) != len(members):
             raise ModelError(
-                f"Expected {len(members)} weights for {len(members)} components, got {len(weights)}. Pass one each."
+                f"Expected {len(members)} weights for {len(members)} components, got {len(weights)}. "
+                "Pass one each."
             )
         super().__init__(
             components=list(zip(weights, densities, strict=True)),
@@ -331,76 +339,15 @@ class Mixture(Model):
         )
 
 
-class _Merged:
-    """What several models say together."""
-
-    def __init__(self) -> None:
-        self.parameters: dict[Any, Any] = {}
-        self.constants: dict[Any, Any] = {}
-        self.data: dict[Any, Any] = {}
-        self.given: dict[Any, Any] = {}
-
-
-def _join(into: dict[Any, Any], new: Mapping[Any, Any], what: str) -> None:
-    known = {k.name: k for k in into}
-    for key, value in new.items():
-        if key.name in known and into[known[key.name]] != value:
-            raise ModelError(
-                f"Expected {what} `{key}` to be the same in all parts, got {into[known[key.name]]} and {value}. "
-                "Rename one of them."
-            )
-        if key.name not in known:
-            into[key] = value
-
-
-def _merged(models: Sequence[Model]) -> _Merged:
-    merged = _Merged()
-    for model in models:
-        part = model._single()
-        _join(merged.parameters, model.parameters, "parameter")
-        _join(merged.constants, model.constants, "constant")
-        _join(merged.given, {z: model.declaration.given_domains.get(z) for z in part.given}, "covariate")
-        if merged.data and {x.name: s for x, s in merged.data.items()} != {
-            x.name: s for x, s in part.support.items()
-        }:
-            raise ModelError(
-                f"Expected components over the same columns and supports, got {merged.data} and {part.support}. "
-                "Declare them over the same support."
-            )
-        merged.data = merged.data or dict(part.support)
-    return merged
-
-
-def _samples_of(samples: Any) -> tuple[list[Any], _Merged]:
+def _samples_of(samples: Any) -> tuple[list[Any], Merged]:
     """Models among the samples give their parts, and their parameters and constants to share."""
-    merged = _Merged()
+    merged = Merged()
     parts: list[Any] = []
     for sample in samples:
         if isinstance(sample, Model):
-            _join(merged.parameters, sample.parameters, "parameter")
-            _join(merged.constants, sample.constants, "constant")
+            join(merged.parameters, sample.parameters, "parameter")
+            join(merged.constants, sample.constants, "constant")
             parts += sample.samples
         else:
             parts.append(sample)
     return parts, merged
-
-
-def _as_dict(given: Any) -> dict[Any, Any]:
-    if given is None:
-        return {}
-    if isinstance(given, Mapping):
-        return dict(given)
-    return dict.fromkeys([given] if isinstance(given, (Symbol, str)) else given)
-
-
-def _made_weights(k: int, densities: Sequence[Any]) -> tuple[list[Expr], dict[Symbol, Set], list[Expr]]:
-    taken = {s.name for f in densities for s in getattr(f, "free_symbols", ())}
-    stem = next(
-        letter
-        for letter in ("w", "weight", "pi_w")
-        if not any(t == letter or t.startswith(f"{letter}_") for t in taken)
-    )
-    names = [stem] if k == 2 else [f"{stem}_{j}" for j in range(1, k)]
-    free = [Symbol(n, positive=True) for n in names]
-    last = S.One - sum(free, S.Zero)
-    return [*free, last], {w: Interval.open(0, 1) for w in free}, [last] if k > 2 else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import tomllib
 from pathlib import Path
@@ -258,7 +259,5 @@ def test_a_hostile_density_does_not_hang_the_check() -> None:
         "density": "a*exp(-a*x)*m**m**m**m**m/m**m**m**m**m",
     }
     Model.from_dict(table)
-    try:
+    with contextlib.suppress(ModelError):
         Model.from_dict({**table, "density": "a*exp(-a*x - exp(exp(exp(exp(m*x)))))*exp(m**m**m**x)"})
-    except ModelError:
-        pass

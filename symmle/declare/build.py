@@ -6,186 +6,24 @@ every symbol carries what its set allows; the user's own symbol stays where it s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from sympy import Basic, Dummy, Eq, Expr, Interval, Rational, S, Set, Symbol, sympify
+from sympy import Basic, Dummy, Eq, Expr, Interval, Rational, S, Set, Symbol
 from sympy.core.relational import Ge, Gt, Le, Lt, Relational
 
 from symmle.declare.declaration import Declaration, SamplePart
 from symmle.declare.domains import (
-    assumptions_of,
-    canonical_set,
-    exact,
     lower,
-    parse_set,
     set_of_assumptions,
     upper,
     written_set,
 )
-from symmle.declare.parser import check_name, nearest, parse_expression, shown
+from symmle.declare.naming import Naming
+from symmle.declare.parts import as_mapping, as_tuple, expressions_of, parts_of
+from symmle.declare.symbols import SIGNS, constant_symbol, constant_value, symbol_of
+from symmle.declare.words import nearest, shown
 from symmle.errors import ModelError
-
-SIGNS = ("positive", "negative", "nonnegative", "nonpositive", "integer")
-
-
-def is_random(given: Any) -> bool:
-    """Whether this is a random variable of `sympy.stats`, which is not imported for the question."""
-    return type(given).__module__.startswith("sympy.stats")
-
-
-def symbol_of(name: str, domain: Set, *, data: bool = False) -> Symbol:
-    """The symbol of this name that carries what its set allows."""
-    return Symbol(name, **assumptions_of(domain, data=data))
-
-
-def constant_symbol(name: str, value: Expr | None) -> Symbol:
-    """The symbol of a constant, with the sign and wholeness of its value."""
-    if value is None:
-        return Symbol(name, real=True)
-    facts = {"integer": True} if value.is_integer else {}
-    if value.is_positive:
-        facts["positive"] = True
-    elif value.is_negative:
-        facts["negative"] = True
-    elif value.is_zero:
-        facts["nonnegative"] = True
-    return Symbol(name, **(facts or {"real": True}))
-
-
-def constant_value(given: Any, what: str) -> Expr | None:
-    """The exact number of a constant; None stays None (it comes with the data)."""
-    if given is None:
-        return None
-    if isinstance(given, (str, float)):
-        value = parse_expression(given, {}, what)
-    else:
-        value = exact(_sympified(given, what))
-    if not value.is_number or not value.is_real or not value.is_finite:
-        raise ModelError(f"Expected {what} to be a finite real number, got {shown(given)}. Pass a number.")
-    return value
-
-
-def _sympified(given: Any, what: str) -> Expr:
-    if isinstance(given, (str, bytes)):
-        raise ModelError(
-            f"Expected {what} as a SymPy expression, got the text `{shown(given)}`. "
-            "Build it from symbols, or use Model.from_dict, which reads text."
-        )
-    try:
-        made = sympify(given)
-    except (TypeError, ValueError, AttributeError, RecursionError):
-        made = None
-    if not isinstance(made, Expr) or isinstance(given, bool):
-        raise ModelError(f"Expected {what} as a SymPy expression, got {shown(repr(given))}. Pass an Expr.")
-    if any(is_random(s) for s in made.free_symbols):
-        raise ModelError(
-            f"Expected {what} in plain symbols, got a random variable. Use Model.from_random(X)."
-        )
-    return made
-
-
-def _table(given: Any, what: str) -> dict[Any, Any]:
-    """A symbol, several symbols, or a mapping from symbols to sets, as a mapping."""
-    if given is None:
-        return {}
-    if isinstance(given, (Symbol, str)):
-        return {given: None}
-    if isinstance(given, Mapping):
-        return dict(given)
-    if isinstance(given, Iterable):
-        return dict.fromkeys(given)
-    raise ModelError(f"Expected {what} as a symbol, a tuple of symbols or a dict, got {shown(repr(given))}.")
-
-
-def _tuple(given: Any) -> tuple[Any, ...]:
-    if given is None:
-        return ()
-    if isinstance(given, (str, Basic)):
-        return (given,)
-    return tuple(given)
-
-
-class _Builder:
-    """What is known while a declaration is put together; `names` maps every name to its symbol."""
-
-    def __init__(self, name: str):
-        self.label = f" of model '{name}'" if name else ""
-        self.roles: dict[str, str] = {}
-        self.users: dict[str, Symbol] = {}
-        self.names: dict[str, Expr] = {}
-
-    def declare(self, key: Any, role: str) -> str:
-        if not isinstance(key, (Symbol, str)):
-            raise ModelError(f"Expected a {role} as a SymPy Symbol, got {shown(repr(key))}. Pass a Symbol.")
-        name = (
-            check_name(key.name if isinstance(key, Symbol) else key, f"the name of a {role}")
-            if isinstance(key, str)
-            else key.name
-        )
-        if name in self.roles:
-            raise ModelError(
-                f"Expected different names for different symbols{self.label}, got `{name}` as {self.roles[name]} "
-                f"and as {role}. Rename one of them."
-            )
-        self.roles[name] = role
-        if isinstance(key, Symbol):
-            self.users[name] = key
-        return name
-
-    def settle(self, name: str, made: Symbol) -> Symbol:
-        """The user's own symbol where it says exactly what the new one says; else the new one."""
-        user = self.users.get(name)
-        chosen = user if user is not None and type(user) is Symbol and user == made else made
-        self.names[name] = chosen
-        return chosen
-
-    def domain(self, name: str, given: Any, role: str) -> Set:
-        """The set of a symbol: given as text or set, or from the user's assumptions."""
-        what = f"the {'support' if role in ('data', 'latent variable') else 'domain'} of {role} `{name}`{self.label}"
-        user = self.users.get(name)
-        if given is None:
-            if user is None and role != "covariate":
-                raise ModelError(f"Expected {what}, got none. Pass a set, as {{{name}: Interval(0, oo)}}.")
-            return (
-                set_of_assumptions(user, what) if user is not None else set_of_assumptions(Symbol(name), what)
-            )
-        if isinstance(given, str):
-            made = parse_set(given, self.names, what)
-        else:
-            made = canonical_set(self.renamed(given) if isinstance(given, Set) else given, what)
-        if user is None:
-            return made
-        data = role in ("data", "latent variable", "covariate", "lag")
-        if user.is_positive and isinstance(made, Interval) and made.start.is_zero:
-            made = Interval(made.start, made.end, made.left_open or not data, made.right_open)
-        allowed = symbol_of(name, made, data=data)
-        for fact in SIGNS:
-            if user.assumptions0.get(fact) and not getattr(allowed, f"is_{fact}"):
-                raise ModelError(
-                    f"Expected {what} to agree with its symbol, which is {fact}, got {written_set(made)}. "
-                    "Declare the symbol with weaker assumptions, or pass a smaller set."
-                )
-        return made
-
-    def renamed(self, expression: Any) -> Any:
-        """Every symbol replaced by the model's symbol of its name."""
-        swap = {}
-        for symbol in expression.free_symbols:
-            new = self.names.get(getattr(symbol, "name", ""))
-            if new is not None and new != symbol:
-                swap[symbol] = new
-        return exact(expression.xreplace(swap) if swap else expression)
-
-    def expression(self, given: Any, what: str) -> Expr:
-        made = self.renamed(_sympified(given, what))
-        unknown = sorted(s.name for s in made.free_symbols if self.names.get(s.name) != s)
-        if unknown:
-            raise ModelError(
-                f"Expected {what} in declared symbols, got `{unknown[0]}`{nearest(unknown[0], list(self.names)) or '.'} "
-                "Declare it as a parameter, a constant or a covariate, or mend its name."
-            )
-        return made
 
 
 def _symbols_of(given: Any) -> list[Symbol]:
@@ -209,21 +47,6 @@ def _without_twins(expressions: Sequence[Any]) -> None:
                 raise ModelError(
                     f"Expected one symbol named `{symbol.name}`, got two different ones. Rename one."
                 )
-
-
-def _part_of(given: Any) -> dict[str, Any]:
-    part = {"data": None, "density": None, "components": None}
-    if isinstance(given, Mapping):
-        unknown = [k for k in given if k not in part]
-        if unknown:
-            raise ModelError(
-                f"Expected the keys data, density, components in a sample, got `{shown(unknown[0])}`"
-                f"{nearest(str(unknown[0]), list(part)) or '.'} Remove it."
-            )
-        return {**part, **given}
-    if isinstance(given, SamplePart):
-        return {"data": given.support, "density": given.density, "components": given.components or None}
-    raise ModelError(f"Expected a sample as a dict with data and density, got {shown(repr(given))}.")
 
 
 def build(
@@ -253,11 +76,11 @@ def build(
     """
     if not isinstance(name, str):
         raise ModelError(f"Expected the name of a model as text, got {shown(repr(name))}.")
-    b = _Builder(name)
-    parts = _parts(density, data, components, samples)
-    constant_table = _table(constants, "constants")
-    given_table = _table(covariates, "covariates")
-    latent_table = _table(latent, "latent variables")
+    b = Naming(name)
+    parts = parts_of(density, data, components, samples)
+    constant_table = as_mapping(constants, "constants")
+    given_table = as_mapping(covariates, "covariates")
+    latent_table = as_mapping(latent, "latent variables")
     lag_table = dict(lags or {})
     columns = [[b.declare(k, "data") for k in part["data"]] for part in parts]
     tables = [
@@ -273,7 +96,7 @@ def build(
         renamed = {b.declare(k, role): v for k, v in table.items()}
         table.clear()
         table.update(renamed)
-    parameter_table = {b.declare(k, "parameter"): v for k, v in _table(parameters, "parameters").items()}
+    parameter_table = {b.declare(k, "parameter"): v for k, v in as_mapping(parameters, "parameters").items()}
     _discover(b, parts, tables, [latent_table, given_table], parameter_table)
 
     made_constants = _constants(b, constant_table)
@@ -307,8 +130,8 @@ def build(
         constants=made_constants,
         given_domains=domains,
         lags=made_lags,
-        constraints=tuple(_zero(b, c) for c in _tuple(constraints)),
-        where=tuple(_positive(b, w) for w in _tuple(where)),
+        constraints=tuple(_zero(b, c) for c in as_tuple(constraints)),
+        where=tuple(_positive(b, w) for w in as_tuple(where)),
         size=_size(size),
         latent=made_latent,
         normalise_at={_known(b, k): _number(v) for k, v in dict(normalise_at or {}).items()},
@@ -319,61 +142,15 @@ def build(
     return declaration
 
 
-def _parts(density: Any, data: Any, components: Any, samples: Any) -> list[dict[str, Any]]:
-    if samples is not None:
-        if density is not None or data is not None or components is not None:
-            raise ModelError("Expected either samples or one density with data, got both. Leave one out.")
-        parts = [_part_of(s) for s in samples]
-    else:
-        parts = [{"density": density, "data": data, "components": components}]
-    if not parts:
-        raise ModelError("Expected at least one sample, got none. Pass a density and its data.")
-    for part in parts:
-        part["data"] = _table(part["data"], "data")
-        if not part["data"]:
-            raise ModelError(
-                "Expected the data symbols of the density, got none. Pass data=x or data={x: support}."
-            )
-        if part["components"] is not None:
-            if part["density"] is not None and not isinstance(part["density"], Basic):
-                raise ModelError("Expected either a density or mixture components, got both. Leave one out.")
-            part["components"] = [_component(c) for c in part["components"]]
-            if len(part["components"]) < 1:
-                raise ModelError("Expected mixture components, got none. Pass (weight, density) pairs.")
-        elif part["density"] is None:
-            raise ModelError("Expected a density, got none. Pass a SymPy expression.")
-        else:
-            part["density"] = _sympified(part["density"], "the density")
-    return parts
-
-
-def _component(given: Any) -> tuple[Expr, Expr]:
-    if isinstance(given, Mapping):
-        if set(given) != {"weight", "density"}:
-            raise ModelError(
-                f"Expected a mixture component with weight and density, got keys {sorted(given)}."
-            )
-        given = (given["weight"], given["density"])
-    if not isinstance(given, (tuple, list)) or len(given) != 2:
-        raise ModelError(f"Expected a mixture component as (weight, density), got {shown(repr(given))}.")
-    return _sympified(given[0], "a mixture weight"), _sympified(given[1], "a component's density")
-
-
-def _expressions(part: dict[str, Any]) -> list[Expr]:
-    if part["components"] is not None:
-        return [e for pair in part["components"] for e in pair]
-    return [part["density"]]
-
-
 def _discover(
-    b: _Builder,
+    b: Naming,
     parts: list[dict[str, Any]],
     tables: list[dict[str, Any]],
     others: list[dict[str, Any]],
     parameters: dict[str, Any],
 ) -> None:
     """Free symbols that nothing declares are parameters."""
-    everything: list[Any] = [e for part in parts for e in _expressions(part)]
+    everything: list[Any] = [e for part in parts for e in expressions_of(part)]
     for table in (*tables, *others, parameters):
         everything += [s for s in table.values() if isinstance(s, Set)]
     _without_twins(everything)
@@ -385,7 +162,7 @@ def _discover(
             b.users.setdefault(key, free[key])
 
 
-def _constants(b: _Builder, table: dict[str, Any]) -> dict[Symbol, Expr | None]:
+def _constants(b: Naming, table: dict[str, Any]) -> dict[Symbol, Expr | None]:
     made: dict[Symbol, Expr | None] = {}
     for key, given in table.items():
         value = constant_value(given, f"constant `{key}`{b.label}")
@@ -407,7 +184,7 @@ def _constants(b: _Builder, table: dict[str, Any]) -> dict[Symbol, Expr | None]:
     return made
 
 
-def _parameters(b: _Builder, table: dict[str, Any], parts: list[dict[str, Any]]) -> dict[Symbol, Set]:
+def _parameters(b: Naming, table: dict[str, Any], parts: list[dict[str, Any]]) -> dict[Symbol, Set]:
     """Domains may name constants and other parameters: those without such names come first."""
     weights = _weight_parameters(parts)
     waiting = dict(table)
@@ -416,7 +193,8 @@ def _parameters(b: _Builder, table: dict[str, Any], parts: list[dict[str, Any]])
         ready = [k for k, v in waiting.items() if not (_names_in(v) & set(waiting) - {k})]
         if not ready:
             raise ModelError(
-                f"Expected domains that do not name each other in a circle, got {', '.join(waiting)}. Use `where`."
+                f"Expected domains that do not name each other in a circle, got {', '.join(waiting)}. "
+                "Use `where`."
             )
         for key in ready:
             given = waiting.pop(key)
@@ -438,9 +216,7 @@ def _parameters(b: _Builder, table: dict[str, Any], parts: list[dict[str, Any]])
 
 def _names_in(given: Any) -> set[str]:
     if isinstance(given, str):
-        return {
-            word for word in "".join(c if c.isidentifier() or c.isdigit() else " " for c in given).split()
-        }
+        return set("".join(c if c.isidentifier() or c.isdigit() else " " for c in given).split())
     return {s.name for s in given.free_symbols} if isinstance(given, Set) else set()
 
 
@@ -453,7 +229,7 @@ def _weight_parameters(parts: list[dict[str, Any]]) -> set[str]:
 
 
 def _lags(
-    b: _Builder, table: dict[str, Any], supports: list[dict[Symbol, Set]], domains: dict[Symbol, Set]
+    b: Naming, table: dict[str, Any], supports: list[dict[Symbol, Set]], domains: dict[Symbol, Set]
 ) -> dict[Symbol, Symbol]:
     columns = {x.name: (x, s) for support in supports for x, s in support.items()}
     columns.update({z.name: (z, s) for z, s in domains.items()})
@@ -477,7 +253,7 @@ def _lags(
 
 
 def _sample(
-    b: _Builder,
+    b: Naming,
     part: dict[str, Any],
     support: dict[Symbol, Set],
     number: int,
@@ -512,13 +288,13 @@ def _sample(
     return SamplePart(tuple(support), support, density, conditioned, pairs)
 
 
-def _zero(b: _Builder, given: Any) -> Expr:
+def _zero(b: Naming, given: Any) -> Expr:
     if isinstance(given, Eq):
         given = given.lhs - given.rhs
     return b.expression(given, f"a constraint{b.label}")
 
 
-def _positive(b: _Builder, given: Any) -> Expr:
+def _positive(b: Naming, given: Any) -> Expr:
     if isinstance(given, (Gt, Ge)):
         given = given.lhs - given.rhs
     elif isinstance(given, (Lt, Le)):
@@ -536,7 +312,7 @@ def _size(given: Any) -> int | None:
     return int(given)
 
 
-def _known(b: _Builder, key: Any) -> Symbol:
+def _known(b: Naming, key: Any) -> Symbol:
     name = key.name if isinstance(key, Symbol) else str(key)
     symbol = b.names.get(name)
     if not isinstance(symbol, Symbol):
@@ -551,7 +327,7 @@ def _number(given: Any) -> Expr:
     return value if value is not None else Rational(0)
 
 
-def _check_parameters(declaration: Declaration, b: _Builder) -> None:
+def _check_parameters(declaration: Declaration, b: Naming) -> None:
     used: set[Basic] = set()
     for part in declaration.samples:
         used |= part.density.free_symbols
@@ -564,7 +340,8 @@ def _check_parameters(declaration: Declaration, b: _Builder) -> None:
     for parameter in declaration.parameters:
         if parameter not in used:
             raise ModelError(
-                f"Expected every parameter{b.label} in the density or its support, but `{parameter}` stands in neither. "
+                f"Expected every parameter{b.label} in the density or its support, but `{parameter}` "
+                "stands in neither. "
                 "Remove it, or mend the density."
             )
     for domain in declaration.parameters.values():

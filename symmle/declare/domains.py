@@ -12,7 +12,8 @@ from typing import Any
 from sympy import Expr, FiniteSet, Interval, Range, Rational, S, Set, Symbol, Tuple
 from sympy.core.numbers import Float
 
-from symmle.declare.parser import parse_expression, shown
+from symmle.declare.parser import parse_expression
+from symmle.declare.words import shown
 from symmle.errors import ModelError
 
 NAMED_SETS: dict[str, Set] = {
@@ -120,13 +121,12 @@ def _interval(low: Expr, high: Expr, left: bool, right: bool, text: object, what
 
 def _range(low: Expr, high: Expr, text: object, what: str) -> Set:
     for bound in (low, high):
-        if (
-            bound.is_integer is False
-            and not bound.is_infinite
-            or (bound.free_symbols and not bound.is_integer)
+        if (bound.is_integer is False and not bound.is_infinite) or (
+            bound.free_symbols and not bound.is_integer
         ):
             raise ModelError(
-                f"Expected {what} with whole bounds, got `{shown(text)}`, whose bound {bound} need not be a whole "
+                f"Expected {what} with whole bounds, got `{shown(text)}`, whose bound {bound} need not "
+                "be a whole "
                 "number. Declare its symbols as integers (a parameter with domain `integer >= 1`)."
             )
     try:
@@ -173,7 +173,8 @@ def canonical_set(given: Any, what: str) -> Set:
     if isinstance(made, (Interval, FiniteSet)) and not made.has(S.NaN):
         return made
     raise ModelError(
-        f"Expected {what} as an Interval, a Range of step 1 or a FiniteSet, got {shown(given)}. Use one of these."
+        f"Expected {what} as an Interval, a Range of step 1 or a FiniteSet, got {shown(given)}. Use one "
+        "of these."
     )
 
 
@@ -240,7 +241,8 @@ def set_of_assumptions(symbol: Symbol, what: str) -> Set:
             )
     if symbol.is_extended_real is False or symbol.is_zero or symbol.is_infinite:
         raise ModelError(
-            f"Expected {what} to be a real symbol, got assumptions that forbid it. Use Symbol(..., real=True)."
+            f"Expected {what} to be a real symbol, got assumptions that forbid it. Use Symbol(..., "
+            "real=True)."
         )
     if symbol.is_integer:
         if symbol.is_positive:

@@ -11,8 +11,8 @@ from typing import Any
 
 import sympy
 from sympy import Basic, Expr, Piecewise, Product, S, Set, Sum, Symbol
-from sympy.logic.boolalg import And, BooleanFalse, BooleanTrue, Not, Or
 from sympy.core.relational import Relational
+from sympy.logic.boolalg import And, BooleanFalse, BooleanTrue, Not, Or
 
 from symmle.declare.domains import lower, upper
 from symmle.declare.numbers import SPECIAL, Digits, Doubles, NotComputed, NotReal

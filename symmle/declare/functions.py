@@ -43,7 +43,8 @@ CONSTANTS: dict[str, Expr] = {
 }
 
 _ONE = (
-    "exp log ln cbrt Abs sign sin cos tan cot sec csc asin acos atan acot asec acsc sinh cosh tanh coth sech csch "
+    "exp log ln cbrt Abs sign sin cos tan cot sec csc asin acos atan acot asec acsc sinh cosh tanh coth "
+    "sech csch "
     "asinh acosh atanh acoth sinc erf erfc erfi erfinv erfcinv Ei li Si Ci Shi Chi airyai airybi Heaviside "
     "digamma trigamma dirichlet_eta elliptic_k"
 )

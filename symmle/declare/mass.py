@@ -223,7 +223,8 @@ def _kinks(density: Expr, x: Symbol, values: Mapping[Symbol, Any]) -> list[float
 def _peak(
     f: Callable[[float], float], low: float, high: float, hints: list[float], clock: Clock
 ) -> tuple[float, bool]:
-    """Where the density is largest, about, and whether it is narrow there against its distance to the edges."""
+    """Where the density is largest, about, and whether it is narrow there against its distance to the "
+    "edges."""
     if math.isfinite(low) and math.isfinite(high):
         grid = [low + (high - low) * (i + 0.5) / 32 for i in range(32)]
     elif math.isfinite(low):

@@ -77,7 +77,8 @@ def check_normalisation(declaration: Declaration, seconds: float = SECONDS) -> N
                 ) from None
             except Negative as problem:
                 raise ModelError(
-                    f"Expected {label} not to be negative, but it is at {_place({**point, **problem.place})}. "
+                    f"Expected {label} not to be negative, but it is at "
+                    f"{_place({**point, **problem.place})}. "
                     "Mend the formula, the support or the domains, or cut the parameter space with `where`."
                 ) from None
             except OutOfTime as problem:
@@ -154,7 +155,8 @@ def _checked(declaration: Declaration, part: SamplePart, point: Point, clock: Cl
     product = " (over the product of the supports)" if len(columns) > 1 else ""
     raise ModelError(
         f"Expected {label} to {verb} to 1{product}, but it {verb}s to {second.value:.9g} at {_place(point)}, "
-        f"over {_ranges(columns)}. Mend the constant, the support or the domains (`where` cuts the parameter space), or pass "
+        f"over {_ranges(columns)}. Mend the constant, the support or the domains (`where` cuts the "
+        "parameter space), or pass "
         "normalises=False to leave the check out."
     )
 

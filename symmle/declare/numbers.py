@@ -186,7 +186,8 @@ def _of_order(name: str) -> Callable[..., Any]:
 
 
 _SAME_NAME = (
-    "sin cos tan cot sec csc asin acos atan acot asec acsc sinh cosh tanh coth sech csch asinh acosh atanh acoth "
+    "sin cos tan cot sec csc asin acos atan acot asec acsc sinh cosh tanh coth sech csch asinh acosh "
+    "atanh acoth "
     "sinc erf erfc erfi erfinv gamma loggamma factorial binomial beta zeta besselj bessely polylog "
     "airyai airybi digamma harmonic expint ei li si ci shi chi atan2 lerchphi fac2 rf ff erf2"
 )

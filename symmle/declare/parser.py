@@ -8,27 +8,26 @@ factorials, rounding of constants) is bounded before SymPy sees it.
 from __future__ import annotations
 
 import ast
-import keyword
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any, NoReturn
 
 import sympy
-from sympy import Basic, Expr, Integer, Rational, S, Symbol
+from sympy import Basic, Expr, Rational, S, Symbol
 from sympy.logic.boolalg import Boolean, BooleanFalse, BooleanTrue
 
 from symmle.declare.functions import CONSTANTS, FUNCTIONS, KnownFunction
+from symmle.declare.limits import LARGEST_CONSTANT, Bounded
+from symmle.declare.words import check_name, nearest, shown
 from symmle.errors import ModelError
+
+__all__ = ["check_name", "nearest", "parse_expression", "shown"]
 
 LONGEST_TEXT = 10_000
 DEEPEST_NESTING = 60
 MOST_NODES = 3_000
 LONGEST_LITERAL = 60
-LARGEST_EXPONENT = 1_000
-MOST_BITS = 20_000
-LARGEST_CONSTANT = 10_000
 LONGEST_SUM = 1_000_000
 
 _CHARACTERS = re.compile(r"[\w\s+\-*/().,<>=!&|~\[\]]*")
@@ -42,36 +41,6 @@ _COMPARISONS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Eq: sympy.Eq,
     ast.NotEq: sympy.Ne,
 }
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """`; did you mean ...?`, or nothing."""
-    close = get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"; did you mean `{close[0]}`?" if close else ""
-
-
-def shown(text: object, width: int = 60) -> str:
-    """A short printable form of what a user wrote."""
-    plain = str(text)[: 4 * width].encode("ascii", "backslashreplace").decode()
-    plain = "".join(c if c.isprintable() else " " for c in plain)
-    return plain if len(plain) <= width else plain[: width - 3] + "..."
-
-
-def check_name(name: object, what: str = "a name") -> str:
-    """The name itself, if a symbol of a model may bear it; a ModelError otherwise."""
-    if not isinstance(name, str):
-        raise ModelError(f"Expected {what} as text, got {shown(repr(name))}. Write it as a string.")
-    if keyword.iskeyword(name):
-        hint = "write lam" if name == "lambda" else "choose another name"
-        raise ModelError(f"Expected {what}, got `{name}`, a keyword of Python: {hint}.")
-    normal = len(name) <= 100 and unicodedata.normalize("NFKC", name) == name
-    if not normal or not name.isidentifier() or name.startswith("__"):
-        raise ModelError(
-            f"Expected {what} made of letters, digits and underscores, got `{shown(name)}`. Rename it."
-        )
-    if name in CONSTANTS and name != "E":
-        raise ModelError(f"Expected {what}, got `{name}`, which is a number. Choose another name.")
-    return name
 
 
 def parse_expression(
@@ -124,7 +93,7 @@ def parse_expression(
     return value
 
 
-class _Parser:
+class _Parser(Bounded):
     """One text, one walk over its tree."""
 
     def __init__(self, text: object, names: Mapping[str, Expr], what: str):
@@ -165,7 +134,8 @@ class _Parser:
             )
             reason = problem.msg if isinstance(problem, SyntaxError) else "it is nested too deeply"
             raise ModelError(
-                f"Expected {self.what} as a formula, got `{shown(text)}`{place}: {shown(reason)}. Mend the syntax."
+                f"Expected {self.what} as a formula, got `{shown(text)}`{place}: {shown(reason)}. Mend "
+                "the syntax."
             ) from None
         self.bytes = text.encode()
         try:
@@ -253,7 +223,8 @@ class _Parser:
         self.fail(
             node,
             "a declared symbol",
-            f"`{shown(name)}` is unknown{nearest(name, known) or '.'} Declare it as data, parameter, constant, "
+            f"`{shown(name)}` is unknown{nearest(name, known) or '.'} Declare it as data, parameter, "
+            "constant, "
             f"covariate or lag (declared: {', '.join(self.names) or 'nothing'}).",
         )
 
@@ -322,7 +293,8 @@ class _Parser:
             self.fail(
                 node,
                 "a function",
-                f"`{shown(name)}` is declared as a symbol here, which shadows a function of that name: rename "
+                f"`{shown(name)}` is declared as a symbol here, which shadows a function of that name: "
+                "rename "
                 f"the symbol to call the function, or write {shown(name)}*(...) for a product.",
             )
         function = FUNCTIONS.get(name)
@@ -330,7 +302,8 @@ class _Parser:
             self.fail(
                 node,
                 "a known mathematical function",
-                f"`{shown(name)}` is not one{nearest(name, list(FUNCTIONS)) or '.'} Use functions by their SymPy names.",
+                f"`{shown(name)}` is not one{nearest(name, list(FUNCTIONS)) or '.'} Use functions by "
+                "their SymPy names.",
             )
         if node.keywords:
             self.fail(node, "arguments without keywords", "Give the arguments in order.")
@@ -413,56 +386,3 @@ class _Parser:
         if isinstance(value, (BooleanTrue, BooleanFalse, Boolean, Expr)):
             return value
         self.fail(node, "a formula", "Mend the call.")
-
-    # -- bounds --------------------------------------------------------------------------------
-
-    def power(self, node: ast.AST, base: Expr, exponent: Expr) -> Expr:
-        if exponent.is_Rational:
-            inner = abs(base.exp) if base.is_Pow and base.exp.is_Rational else S.One
-            bits = _bits(base.as_coeff_Mul()[0])
-            size = abs(exponent)
-            if (
-                size > LARGEST_EXPONENT
-                or size * inner > 10 * LARGEST_EXPONENT
-                or exponent.q > 10**6
-                or bits * size > MOST_BITS
-            ):
-                self.fail(
-                    node,
-                    f"powers up to {LARGEST_EXPONENT} and numbers below {MOST_BITS} bits",
-                    "Use a symbol or smaller numbers.",
-                )
-        else:
-            self.check_constant(node, exponent, LARGEST_CONSTANT)
-        if base.is_zero and exponent.is_negative:
-            self.fail(node, "a divisor other than zero", "Mend the formula.")
-        value = base**exponent
-        self.check_size(node, value)
-        return value
-
-    def check_constant(self, node: ast.AST, value: Expr, largest: int) -> None:
-        """A constant that SymPy may evaluate on the spot is small."""
-        if value.free_symbols or value.is_infinite:
-            return
-        small: bool
-        if value.is_Rational:
-            small = abs(value) <= largest and value.q <= LARGEST_CONSTANT**2
-        elif value.has(sympy.Sum, sympy.Product):
-            small = False
-        else:
-            # its parts were bounded before, so that this evaluation is quick
-            number = value.evalf(15)
-            small = bool(number.is_comparable) and bool(abs(number) <= largest)
-        if not small:
-            self.fail(node, f"a constant of at most {largest} here", "Use a symbol or a smaller number.")
-
-    def check_size(self, node: ast.AST, value: Expr) -> None:
-        parts = (value.as_coeff_Mul()[0], value.as_coeff_Add()[0])
-        if any(_bits(p) > MOST_BITS for p in parts):
-            self.fail(node, f"numbers below {MOST_BITS} bits", "Use smaller numbers.")
-
-
-def _bits(number: Any) -> int:
-    if isinstance(number, Rational):
-        return max(int(number.p).bit_length(), int(number.q).bit_length()) if number is not S.One else 0
-    return 0 if not isinstance(number, Integer) else int(number).bit_length()

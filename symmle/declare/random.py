@@ -29,7 +29,7 @@ from sympy.logic.boolalg import And
 from symmle.declare.build import build
 from symmle.declare.declaration import Declaration
 from symmle.declare.domains import assumptions_of, canonical_set
-from symmle.declare.parser import shown
+from symmle.declare.words import shown
 from symmle.errors import ModelError
 
 
@@ -105,7 +105,7 @@ def _formula(distribution: Any, x: Symbol) -> Expr | None:
     made = call(plain) if callable(call) else None
     if isinstance(made, Lambda):
         made = made(plain)
-    if not isinstance(made, Expr) or plain not in made.free_symbols and made.is_zero:
+    if not isinstance(made, Expr) or (plain not in made.free_symbols and made.is_zero):
         return None
     if isinstance(made, Piecewise):
         made = _without_indicator(made, plain)

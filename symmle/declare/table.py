@@ -9,10 +9,12 @@ from typing import Any
 
 from sympy import Expr, Set, Symbol
 
-from symmle.declare.build import build, constant_symbol, constant_value, symbol_of
+from symmle.declare.build import build
 from symmle.declare.declaration import Declaration
 from symmle.declare.domains import parse_set
-from symmle.declare.parser import check_name, nearest, parse_expression, shown
+from symmle.declare.parser import parse_expression
+from symmle.declare.symbols import constant_symbol, constant_value, symbol_of
+from symmle.declare.words import check_name, nearest, shown
 from symmle.errors import ModelError
 
 MODEL_KEYS = (
@@ -245,6 +247,7 @@ def _check_keys(table: Mapping[str, Any], known: tuple[str, ...], what: str) -> 
     for key in table:
         if key not in known:
             raise ModelError(
-                f"Expected the keys {', '.join(known)} in {what}, got `{shown(key)}`{nearest(str(key), list(known)) or '.'} "
+                f"Expected the keys {', '.join(known)} in {what}, got "
+                f"`{shown(key)}`{nearest(str(key), list(known)) or '.'} "
                 "Rename or remove it."
             )

@@ -24,7 +24,8 @@ from sympy import (
     sqrt,
 )
 
-from symmle.declare.parser import check_name, parse_expression
+from symmle.declare.parser import parse_expression
+from symmle.declare.words import check_name
 from symmle.errors import ModelError
 
 x, a, b, m = (Symbol(n, positive=True) for n in "xabm")
