@@ -133,7 +133,10 @@ def _one(
     if isinstance(domain, FiniteSet):
         amount = Amount(math.fsum(plain(number_at(e, values)) for e in domain.args), 1e-15)
     elif isinstance(domain, Range):
-        amount = summed(plain, *bounds_at(domain, values), clock, 25 if step == 0.5 else 400)
+        low, high = bounds_at(domain, values)
+        if MOST_CELLS < high - low < math.inf:
+            raise NotComputed(f"it sums over more than {MOST_CELLS} values")
+        amount = summed(plain, low, high, clock, 25 if step == 0.5 else 400)
     else:
         assert isinstance(domain, Interval)
         return _line(density, x, domain, values, clock, step, precise, plain)

@@ -61,7 +61,7 @@ def sympified(given: Any, what: str) -> Expr:
         made = sympify(given)
     except (TypeError, ValueError, AttributeError, RecursionError):
         made = None
-    if not isinstance(made, Expr) or isinstance(given, bool):
+    if not isinstance(made, Expr) or isinstance(given, bool) or getattr(made, "is_Matrix", False):
         raise ModelError(f"Expected {what} as a SymPy expression, got {shown(repr(given))}. Pass an Expr.")
     if any(is_random(s) for s in made.free_symbols):
         raise ModelError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,6 +45,8 @@ def read_table(path: str | Path) -> dict[str, Any]:
     ModelError
         If the file cannot be read, is no TOML, or holds no model.
     """
+    import tomllib  # for files alone: the import takes milliseconds
+
     file = Path(path)
     try:
         if file.stat().st_size > LARGEST_FILE:

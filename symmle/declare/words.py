@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keyword
 import unicodedata
-from difflib import get_close_matches
 
 from symmle.declare.functions import CONSTANTS
 from symmle.errors import ModelError
@@ -12,6 +11,8 @@ from symmle.errors import ModelError
 
 def nearest(name: str, known: list[str]) -> str:
     """`; did you mean ...?`, or nothing."""
+    from difflib import get_close_matches  # for errors alone: the import takes milliseconds
+
     close = get_close_matches(name, known, n=1, cutoff=0.6)
     return f"; did you mean `{close[0]}`?" if close else ""
 
