@@ -52,11 +52,17 @@ def cells_of(
     free_constants: Sequence[Symbol],
     sample: int,
     plain: dict[Symbol, Symbol],
+    apart: int = 0,
 ) -> list[Cell] | str:
-    """The density at every row of its small finite columns, and open in the others."""
-    lists: dict[Symbol, list[Expr]] = {}
+    """The density at every row of its small finite columns, and open in the others.
+
+    The first `apart` values of an infinite column are gone through one by one, too.
+    """
+    lists: dict[Symbol, list[Expr | Set]] = {}
     for x, d in supports.items():
-        elements = _elements(d)
+        elements: list[Expr | Set] | None = _elements(d)
+        if elements is None and apart and isinstance(d, Range) and d.start.is_Integer and d.step == 1:
+            elements = [*(d.start + k for k in range(apart)), Range(d.start + apart, d.stop)]
         if elements is not None:
             lists[x] = elements
     count = 1
@@ -66,21 +72,24 @@ def cells_of(
         lists = {}
     cells = []
     for row in product(*lists.values()):
-        at = dict(zip(lists, row, strict=True))
+        at = {x: value for x, value in zip(lists, row, strict=True) if isinstance(value, Expr)}
+        tails = {x: value for x, value in zip(lists, row, strict=True) if isinstance(value, Set)}
         here = density.subs(at) if at else density
         here = here.xreplace(plain)
         if here.has(Piecewise):
             return "the density is given by cases"
         if here == 0:
             continue
-        others = tuple((plain[x], d) for x, d in supports.items() if x not in lists)
+        others = tuple((plain[x], tails.get(x, d)) for x, d in supports.items() if x not in at)
         aside = tuple((plain[z], d) for z, d in given.items()) + tuple((c, S.Reals) for c in free_constants)
         indicator = S.One
+        for x, tail in tails.items():
+            indicator *= Piecewise((1, plain[x] >= tail.inf), (0, True))
         for x, value in at.items():
-            if len(lists[x]) == 2:
+            if len(lists[x]) == 2 and not tails:
                 (other,) = (v for v in lists[x] if v != value)
                 indicator *= (plain[x] - other) / (value - other)
-            elif len(lists[x]) > 2:
+            elif len(lists[x]) > 1:
                 indicator *= Piecewise((1, Eq(plain[x], value)), (0, True))
         columns = tuple(plain[x] for x in (*supports, *given))
         cells.append(Cell(here, others, aside, sample, columns, indicator))
@@ -106,6 +115,8 @@ def support_facts(
     edges: list[Expr] = []
     for x, d in cell.random_columns:
         if not isinstance(d, Interval):
+            if x in known:
+                facts[x] = known[x].meet(bounds_of_set(d, known))
             continue
         for end, is_open, side in ((d.start, d.left_open, 1), (d.end, d.right_open, -1)):
             gap = side * (x - end.xreplace(dict(inverse)))
@@ -148,7 +159,7 @@ def column_sampler(x: Symbol, domain: Set, known: Mapping[Symbol | Expr, Bounds]
     whole = not isinstance(domain, Interval)
     finite = list(domain.args) if isinstance(domain, FiniteSet) else None
     moving = bool(domain.free_symbols)
-    fixed = None if moving else bounds_of_set(domain, known)
+    fixed = None if moving else known[x].meet(bounds_of_set(domain, known))
 
     def sample(theta: dict[Symbol, mpmath.mpf], generator: random.Random) -> mpmath.mpf | None:
         if finite is not None and not moving:

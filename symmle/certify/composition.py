@@ -252,6 +252,8 @@ class Prover:
             along = self.linear_form(base.args[0])
             strict = (along,) if along is not None and exponent.lo > 1 else ()
             return Shape(CONVEX, ("power of absolute value", e, inner.proof), strict)
+        if p == S.Half and isinstance(base, Add) and self._is_squared_norm(base):
+            return Shape(CONVEX, ("Euclidean norm of affine functions", e, inner.proof))
         if p.is_Integer and p % 2 == 0 and p > 0 and inner.kind in FLAT:
             return Shape(CONVEX, ("even power of affine", e), forms)
         sign = self.sign(base)
@@ -271,6 +273,17 @@ class Prover:
                 forms = self._forms_of_exponential(p * log(base))
                 return Shape(CONVEX, ("log-convex is convex", e, inside.proof), forms)
         return unknown(e)
+
+    def _is_squared_norm(self, e: Add) -> bool:
+        """Whether e is a sum of nonnegative constants and of squares of affine functions."""
+        for term in e.args:
+            factor, function = term.as_independent(*self.unknowns, as_Add=False)
+            if self.sign(factor) not in (0, 1):
+                return False
+            base, power = function.as_base_exp()
+            if function != 1 and (power != 2 or self.linear_form(base) is None):
+                return False
+        return True
 
     def _exponential(self, e: exp) -> Shape:
         inner = self.shape(e.exp)

@@ -53,6 +53,10 @@ def candidate_functions(
         if bounds.positive:
             add(log(p), 2)
             add(1 / p, 3)
+            if len(parameters) < 4:
+                for q in parameters:
+                    if q != p:
+                        add(q / p, 5)
     for function in [f for f, cost in found.items() if cost == 1 and f not in parameters]:
         if not function.has(log) and range_of(function, known).positive and len(function.free_symbols) == 1:
             add(log(function), 4)
@@ -121,7 +125,7 @@ def systems(candidates: Sequence[tuple[int, Expr]], parameters: Sequence[Symbol]
     names = set(parameters)
     chosen = [
         (sum(c for c, _ in choice), tuple(f for _, f in choice))
-        for choice in combinations(candidates[: 16 if len(parameters) < 4 else 11], len(parameters))
+        for choice in combinations(candidates[: 18 if len(parameters) < 4 else 11], len(parameters))
         if set().union(*(f.free_symbols for _, f in choice)) >= names
     ]
     chosen.sort(key=lambda pair: pair[0])
@@ -176,7 +180,8 @@ def _peeled(
         elif isinstance(function, log):
             target, function = exp(target), function.args[0]
         elif isinstance(function, Pow) and not function.exp.has(theta):
-            if function.exp != -1 and not range_of(function.base, known).positive:
+            bounds = range_of(function.base, known)
+            if not (bounds.positive or (function.exp == -1 and bounds.negative)):
                 return None
             target, function = target ** (1 / function.exp), function.base
         else:

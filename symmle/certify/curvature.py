@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import mpmath
-from sympy import Expr, S, Set, Symbol
+from sympy import Expr, Range, S, Set, Symbol
 
 from symmle.certify.cells import named
 from symmle.certify.coordinates import Coordinates, candidate_functions, solved, systems
@@ -41,6 +41,7 @@ class ConcaveByComposition(Certificate):
     coordinates: tuple[tuple[Symbol, Expr], ...]
     inverse: tuple[tuple[Symbol, Expr], ...]
     proofs: tuple[tuple[Expr, Proof], ...]
+    apart: int = 0  # first values of infinite supports that were gone through one by one
     strict: bool = False
     conditions: tuple[Condition, ...] = ()
     theorem: str = "concavity by composition"
@@ -50,7 +51,9 @@ class ConcaveByComposition(Certificate):
     def check(self) -> tuple[bool, str]:
         """The rules applied afresh to the stored densities, and the Hessian at fresh random points."""
         samples = [(f, dict(x), dict(z)) for f, x, z in self.samples]
-        problem = ConcavityProblem.of(samples, dict(self.parameters), dict(self.constants), self.constraints)
+        problem = ConcavityProblem.of(
+            samples, dict(self.parameters), dict(self.constants), self.constraints, self.apart
+        )
         if isinstance(problem, str):
             return False, problem
         system = Coordinates(
@@ -123,6 +126,7 @@ def prove_concavity(
         reason = "not concave at random points in any coordinates that were tried"
         best: ConcaveByComposition | None = None
         proofs_tried = 0
+        accepted: list[Coordinates] = []
         for functions in systems(candidates, problem.parameters):
             if time.monotonic() > deadline or proofs_tried >= (4 if best else 12):
                 break
@@ -133,6 +137,7 @@ def prove_concavity(
             if system is None:
                 continue
             proofs_tried += 1
+            accepted.append(system)
             proved = problem.prove(system, deadline)
             if isinstance(proved, str):
                 reason = f"concave at random points in {functions}, but {proved}"
@@ -141,7 +146,35 @@ def prove_concavity(
             if found.strict:
                 return found
             best = best or found
+    if best is None and accepted and _has_infinite_support(samples):
+        return _with_first_values_apart(
+            samples, parameters, constants, constraints, accepted[:3], deadline, reason
+        )
     return best or reason
+
+
+def _has_infinite_support(samples: Sequence[SampleOfDensity]) -> bool:
+    return any(isinstance(d, Range) and d.sup.is_infinite for _, xs, _ in samples for d in xs.values())
+
+
+def _with_first_values_apart(
+    samples: Sequence[SampleOfDensity],
+    parameters: Mapping[Symbol, Set],
+    constants: Mapping[Symbol, Any],
+    constraints: Sequence[Expr],
+    systems_to_try: Sequence[Coordinates],
+    deadline: float,
+    reason: str,
+) -> ConcaveByComposition | str:
+    """The proofs again with the two first values of a count on their own: x - 1 changes its sign there."""
+    problem = ConcavityProblem.of(samples, parameters, constants, constraints, apart=2)
+    if isinstance(problem, str):
+        return problem
+    for system in systems_to_try:
+        proved = problem.prove(system, deadline)
+        if isinstance(proved, Proved):
+            return _certificate(samples, parameters, constants, constraints, system, proved, apart=2)
+    return reason
 
 
 def _certificate(
@@ -151,6 +184,7 @@ def _certificate(
     constraints: Sequence[Expr],
     system: Coordinates,
     proved: Proved,
+    apart: int = 0,
 ) -> ConcaveByComposition:
     return ConcaveByComposition(
         samples=tuple((f, tuple(x.items()), tuple(z.items())) for f, x, z in samples),
@@ -160,6 +194,7 @@ def _certificate(
         coordinates=tuple(zip(system.symbols, system.functions, strict=True)),
         inverse=system.inverse,
         proofs=proved.proofs,
+        apart=apart,
         strict=proved.strict,
         conditions=proved.conditions,
     )

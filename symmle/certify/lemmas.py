@@ -243,14 +243,37 @@ def prove_sign(e: Expr, t: Symbol, bounds: Bounds, sign_of: SignOf, depth: int =
     return Lemma(e, t, above[0] * below[0], above[1] + below[1])
 
 
+def prove_positive(e: Expr, t: Symbol, bounds: Bounds) -> bool:
+    """Whether e > 0 on the range, for an e without other symbols."""
+    if e.free_symbols != {t} or e.has(polygamma, log):
+        return False
+    split = split_exponentials(e, t)
+    if split is None or bounds.lo < 0 < bounds.hi:
+        return False
+    rational, y, g = split
+    numerator, denominator = fraction(together(rational))
+    above = _sign_of_factors(numerator, t, y, g, bounds, _sign_of_number, strict=True)
+    below = _sign_of_factors(denominator, t, y, g, bounds, _sign_of_number, strict=True)
+    return above is not None and below is not None and above[0] * below[0] > 0
+
+
+def _sign_of_number(c: Expr) -> int | None:
+    if not c.is_number:
+        return None
+    return 1 if c.is_positive else -1 if c.is_negative else 0 if c.is_zero else None
+
+
 def _sign_of_factors(
-    e: Expr, t: Symbol, y: Symbol, g: Rational, bounds: Bounds, sign_of: SignOf
+    e: Expr, t: Symbol, y: Symbol, g: Rational, bounds: Bounds, sign_of: SignOf, strict: bool = False
 ) -> tuple[int, tuple[str, ...]] | None:
-    """The sign of a product of exponential polynomials, factor by factor."""
+    """The sign of a product of exponential polynomials, factor by factor; with `strict`, none vanishes."""
     sign, steps = 1, ()
     for factor in Mul.make_args(e):
         base, power = factor.as_base_exp()
-        if power.is_Integer and int(power) % 2 == 0:
+        if strict and factor.free_symbols - {t, y}:
+            return None
+        even = power.is_Integer and int(power) % 2 == 0
+        if even and not strict:
             continue
         if not factor.has(t, y):
             one = sign_of(factor)
@@ -264,7 +287,7 @@ def _sign_of_factors(
         found = None if terms is None else _sign_of_terms(terms, bounds, sign_of)
         if found is None:
             return None
-        sign *= found[0]
+        sign *= 1 if even else found[0]
         steps += found[1]
     return sign, steps
 
@@ -290,7 +313,7 @@ def _with_logarithm(
     if poly.degree() != 1:
         return None
     a, b = (together(c) for c in poly.all_coeffs())
-    sign_a = _sign_of_factors(_factored(a), t, y, g, bounds, sign_of)
+    sign_a = _sign_of_factors(_factored(a), t, y, g, bounds, sign_of, strict=True)
     if sign_a is None or sign_a[0] == 0:
         return None
     quotient = b / a
@@ -302,7 +325,7 @@ def _with_logarithm(
     # F = L + B/A decreases towards its limit at oo, or increases from its limit at 0
     for sign, end in ((1, INF if lemma.sign <= 0 else 0), (-1, INF if lemma.sign >= 0 else 0)):
         limit = _limit_of_sum(logarithm, quotient, t, y, g, end)
-        if limit is not None and limit * sign >= 0:
+        if limit is not None and (limit * sign).is_extended_nonnegative is True:
             line = f"{(logarithm + quotient).xreplace(back)} is monotone with limit {limit} at {end}"
             return sign * sign_a[0], (line, *lemma.steps, *sign_a[1])
     return None

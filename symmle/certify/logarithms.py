@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sympy import Abs, Add, Expr, Mul, S, Sum, besseli, erf, erfc, exp, expand_mul, log
+from sympy import Abs, Add, Expr, Mul, S, Sum, besseli, cos, erf, erfc, exp, expand_mul, log, pi
 
 from symmle.certify.ranges import INF, Bounds, range_of, sign_on_support
 from symmle.certify.shapes import CONCAVE, CONVEX, FLAT, Form, Shape, unknown
@@ -37,6 +37,14 @@ def _known_logarithm(prover: Prover, e: log, inside: Expr) -> Shape | None:
         return _logarithm_of_series(prover, e, inside)
     if isinstance(inside, (erfc, erf)) and prover.linear_form(inside.args[0]) is not None:
         return Shape(CONCAVE, ("interval probability of a log-concave law is log-concave", e))
+    if isinstance(inside, Add):  # 1 + cos a = 2 cos(a/2)**2, concave logarithm for -pi < a < pi
+        waves = [a for a in inside.args if isinstance(a, cos)]
+        if len(waves) == 1 and inside == 1 + waves[0]:
+            angle = waves[0].args[0]
+            form = prover.linear_form(angle)
+            turns = range_of(expand_mul(angle / pi), prover.known)
+            if form is not None and turns.lo >= -1 and turns.hi <= 1:
+                return Shape(CONCAVE, ("logarithm of 1 + cos within half a turn", e), (form,))
     if isinstance(inside, besseli) and inside.args[0] == 0:
         argument = inside.args[1]
         inner = prover.shape(argument)

@@ -140,9 +140,11 @@ def factor_sum(e: Expr, known: Known, unknowns: frozenset[Symbol]) -> Expr:
         return e
     try:
         numerator, denominator = fraction(together(hidden))
-        numerator = factor(numerator)
+        factored = factor(numerator)
     except PolynomialError:
         return e
+    if not isinstance(factored, Add):  # else a sum of squares would only be multiplied out
+        numerator = factored
     if isinstance(numerator, Add) and denominator is S.One:
         return e
     back = {dummy: part for part, dummy in names.items()}

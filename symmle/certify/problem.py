@@ -58,6 +58,7 @@ class ConcavityProblem:
         parameters: Mapping[Symbol, Set],
         constants: Mapping[Symbol, Any],
         constraints: Sequence[Expr] = (),
+        apart: int = 0,
     ) -> ConcavityProblem | str:
         for p, domain in parameters.items():
             if not isinstance(domain, Interval):
@@ -73,9 +74,14 @@ class ConcavityProblem:
             plain[c] = c
             known[c] = range_of(c, {})
         cells: list[Cell] = []
+        hulls: dict[str, Bounds] = {}
         columns = [(s, x, d) for s, (_, xs, zs) in enumerate(samples) for x, d in (*xs.items(), *zs.items())]
         for _, x, d in columns:
             hull = bounds_of_set(d.xreplace(values).xreplace(plain), known) if d is not None else Bounds()
+            hull = hull.join(hulls[x.name]) if x.name in hulls else hull
+            hulls[x.name] = hull
+        for _, x, _ in columns:
+            hull = hulls[x.name]
             plain[x] = named(x, hull)
             known[plain[x]] = hull
         for s, (density, random_columns, given) in enumerate(samples):
@@ -84,7 +90,7 @@ class ConcavityProblem:
                 if not isinstance(d, Interval) and d.free_symbols & {plain[p] for p in parameters}:
                     return f"the support {d} counts up to a parameter"
             aside = {z: (d or S.Reals).xreplace(values).xreplace(plain) for z, d in given.items()}
-            made = cells_of(density.xreplace(values), over, aside, free_constants, s, plain)
+            made = cells_of(density.xreplace(values), over, aside, free_constants, s, plain, apart)
             if isinstance(made, str):
                 return made
             cells += made

@@ -53,6 +53,12 @@ class Bounds:
     def __neg__(self) -> Bounds:
         return Bounds(-self.hi, -self.lo, self.hi_open, self.lo_open)
 
+    def join(self, other: Bounds) -> Bounds:
+        """The hull of both."""
+        lo, lo_open = min((self.lo, self.lo_open), (other.lo, other.lo_open))
+        hi, hi_closed = max((self.hi, not self.hi_open), (other.hi, not other.hi_open))
+        return Bounds(lo, hi, lo_open, not hi_closed)
+
     def meet(self, other: Bounds) -> Bounds:
         """What both allow; where they exclude each other (no such point), the first."""
         lo, lo_open = max((self.lo, self.lo_open), (other.lo, other.lo_open))
@@ -272,6 +278,9 @@ def _range_of(e: Expr, known: Mapping[Symbol | Expr, Bounds]) -> Bounds:
         total = parts[0]
         for part in parts[1:]:
             total = _add(total, part)
+        for fact, bounds in known.items():
+            if isinstance(fact, Add) and fact.free_symbols <= e.free_symbols:
+                total = total.meet(_through_fact(e, fact, bounds))
         return total.meet(_corners(e, known)) if len(e.free_symbols) < 5 else total
     if isinstance(e, Mul):
         product = parts[0]
@@ -300,6 +309,25 @@ def _range_of(e: Expr, known: Mapping[Symbol | Expr, Bounds]) -> Bounds:
         if isinstance(e, function):
             return bounds
     return POSITIVE if e.is_positive else REAL
+
+
+def _through_fact(e: Add, fact: Add, bounds: Bounds) -> Bounds:
+    """The range of e = c fact + d, c and d numbers, from that of the fact."""
+    parts = e.as_coefficients_dict()
+    for term, coefficient in fact.as_coefficients_dict().items():
+        if term.is_number:
+            continue
+        ratio = parts.get(term, S.Zero) / coefficient
+        if ratio == 0:
+            for factor in (S.Pi, 1 / S.Pi):  # the numbers that stand beside data in practice
+                ratio = parts.get(term * factor, S.Zero) * factor / coefficient
+                if ratio != 0:
+                    break
+        rest = expand(e - ratio * fact) if ratio != 0 else e
+        if ratio != 0 and rest.is_number:
+            return _add(_multiply(around(ratio), bounds), around(rest))
+        return REAL
+    return REAL
 
 
 def _corners(e: Add, known: Mapping[Symbol | Expr, Bounds]) -> Bounds:

@@ -86,7 +86,10 @@ def measured(
     p = len(parameters)
     for row in rows:
         columns = [c for c, _ in row.columns]
-        call = _derivatives(row.log_density, parameters, [*parameters, *columns])
+        try:
+            call = _derivatives(row.log_density, parameters, [*parameters, *columns])
+        except NotImplementedError:  # a function that mpmath has no name for
+            return None
         share = max(8, points // len(rows))
         good = tried = 0
         while good < share and tried < 6 * share:
@@ -102,7 +105,7 @@ def measured(
             try:
                 values = call(*theta.values(), *data)
                 real = [mpmath.mpf(v) for v in values]
-            except (ValueError, ZeroDivisionError, TypeError, OverflowError, NoConvergence):
+            except (ValueError, ZeroDivisionError, TypeError, OverflowError, NameError, NoConvergence):
                 continue
             if not all(mpmath.isfinite(v) for v in real):
                 continue
@@ -133,7 +136,7 @@ class ConcaveOnNumbers:
                     _unpacked([mpmath.mpf(v) for v in call(*point.at)], len(self.parameters))
                     for point in self.points
                 ]
-            except (ValueError, ZeroDivisionError, TypeError, OverflowError, NoConvergence):
+            except (ValueError, ZeroDivisionError, TypeError, OverflowError, NameError, NoConvergence):
                 found = None
             self.curves[function] = found
         return self.curves[function]

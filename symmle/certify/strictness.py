@@ -23,6 +23,8 @@ from symmle.sample import Mean
 if TYPE_CHECKING:
     from symmle.certify.problem import ConcavityProblem
 
+Weights = dict[tuple[int, tuple[Expr, ...]], Expr]
+
 
 def strictness(
     problem: ConcavityProblem,
@@ -33,21 +35,55 @@ def strictness(
     """Strict where the forms span; by the data: where a Gram determinant is positive."""
     if not _spans_on_numbers(problem, forms, p):
         return False, ()
-    weights = _weights_of_forms(forms)
-    for chosen in list(combinations(weights, p))[:60]:
+    weights, needed = _reduced(problem, _weights_of_forms(forms), p)
+    left = len(next(iter(weights))[1]) if weights else 0
+    if left == 0:
+        return True, tuple(needed)
+    for chosen in list(combinations(weights, left))[:60]:
         bounds = range_of(Matrix([f for _, f in chosen]).det().expand(), known)
         if bounds.positive or bounds.negative:
-            needed = [_mean(problem, sample, weights[sample, f]) for sample, f in chosen]
-            return True, tuple(Condition(Gt(m, 0)) for m in dict.fromkeys(needed) if m != 1)
+            means = [_mean(problem, sample, weights[sample, f]) for sample, f in chosen]
+            return True, (*needed, *(Condition(Gt(m, 0)) for m in dict.fromkeys(means) if m != 1))
     always = {key: w for key, w in weights.items() if w == 1}
     for group in (always, weights):
-        gram = Matrix.zeros(p, p)
+        gram = Matrix.zeros(left, left)
         for (sample, form), weight in group.items():
-            gram += Matrix(p, p, lambda i, j, s=sample, f=form, w=weight: _mean(problem, s, w * f[i] * f[j]))
+            gram += Matrix(
+                left, left, lambda i, j, s=sample, f=form, w=weight: _mean(problem, s, w * f[i] * f[j])
+            )
         determinant = gram.det(method="berkowitz").expand()
-        if determinant != 0 and determinant.count_ops() < 90:
-            return True, (_gram_condition(determinant),)
+        if determinant != 0 and determinant.count_ops() < 120:
+            return True, (*needed, _gram_condition(determinant))
     return False, ()
+
+
+def _reduced(problem: ConcavityProblem, weights: Weights, p: int) -> tuple[Weights, list[Condition]]:
+    """The forms in the coordinates that no form alone settles, and what those that do need.
+
+    A form c u_k with a number c keeps u_k fixed: the rest has to span the other coordinates.
+    """
+    needed: list[Condition] = []
+    while True:
+        alone = [
+            (sample, form, next(k for k, c in enumerate(form) if c != 0))
+            for sample, form in weights
+            if sum(1 for c in form if c != 0) == 1 and sum(form).is_number
+        ]
+        if not alone:
+            return weights, needed
+        sample, form, held = alone[0]
+        weight = weights[sample, form]
+        if weight != 1:
+            needed.append(Condition(Gt(_mean(problem, sample, weight), 0)))
+        rest: Weights = {}
+        for (s, f), w in weights.items():
+            cut = _bare(tuple(c for k, c in enumerate(f) if k != held))
+            if any(c != 0 for c in cut):
+                known = rest.get((s, cut), S.Zero)
+                rest[s, cut] = S.One if S.One in (w, known) else expand(w + known)
+        weights = dict(sorted(rest.items(), key=lambda item: item[1] != 1))
+        if not weights:
+            return weights, needed
 
 
 def _mean(problem: ConcavityProblem, sample: int, e: Expr) -> Expr:
@@ -78,7 +114,7 @@ def _spans_on_numbers(
 
 def _weights_of_forms(
     forms: Sequence[tuple[Cell, tuple[tuple[Expr, ...], ...]]],
-) -> dict[tuple[int, tuple[Expr, ...]], Expr]:
+) -> Weights:
     """(sample, form) -> the indicator of the rows where the curvature is strict along the form."""
     rows: dict[tuple[int, tuple[Expr, ...]], list[Cell]] = {}
     for cell, here in forms:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import mpmath
 from sympy import Dummy, Expr, Mul, Pow, S, Symbol, cancel, diff, exp, expand_mul, lambdify, log, loggamma
 
-from symmle.certify.lemmas import Lemma, prove_sign, split_exponentials
+from symmle.certify.lemmas import Lemma, prove_positive, prove_sign, split_exponentials
 from symmle.certify.ranges import POSITIVE, Bounds, range_of, sign_on_support
 from symmle.certify.sampling import draw
 
@@ -150,7 +150,10 @@ def _bends_both_ways(h: Expr, t: Symbol, known: dict[Expr, Bounds]) -> bool:
     symbols = sorted(h.free_symbols - {t}, key=str)
     if not all(s in known for s in symbols):
         return False
-    call = lambdify([t, *symbols], h, modules="mpmath")
+    try:
+        call = lambdify([t, *symbols], h, modules="mpmath")
+    except NotImplementedError:
+        return False
     generator = random.Random(11)
     signs: set[int] = set()
     with mpmath.workdps(40):
@@ -198,18 +201,26 @@ def _is_smooth(h: Expr, t: Symbol, known: dict[Expr, Bounds]) -> bool:
     if not h.has(t) or h == t:
         return True
     if isinstance(h, (log, loggamma)):
-        return sign_on_support(h.args[0], known, strict=True) == 1 and _is_smooth(h.args[0], t, known)
+        return _is_positive(h.args[0], t, known) and _is_smooth(h.args[0], t, known)
     if isinstance(h, Pow):
         if h.exp.has(t):
             return False
         if not (h.exp.is_Integer and h.exp > 0):
             signed = sign_on_support(h.base, known, strict=True)
+            if signed is None:
+                signed = 1 if _is_positive(h.base, t, known) else None
             if signed is None or (signed < 0 and not h.exp.is_Integer):
                 return False
         return _is_smooth(h.base, t, known)
     if h.is_Add or h.is_Mul or isinstance(h, exp):
         return all(_is_smooth(a, t, known) for a in h.args)
     return False
+
+
+def _is_positive(e: Expr, t: Symbol, known: dict[Expr, Bounds]) -> bool:
+    if sign_on_support(e, known, strict=True) == 1:
+        return True
+    return prove_positive(e, t, known[t])
 
 
 def _inner_exponential(h: Expr, t: Symbol) -> Expr | None:
