@@ -24,6 +24,7 @@ from symmle.record import Attempt, Equation, Relation, Step, Trace
 from symmle.reduction import solve_constraints, with_numbers
 from symmle.score import ScoreSystem, split_means
 from symmle.strategies import strategies_for
+from symmle.strategies.answer import as_one_mean
 from symmle.strategies.combination import Combination
 from symmle.strategies.obstacles import find_obstacle
 from symmle.strategies.problem import Candidate, Problem, Solved, real_part
@@ -181,7 +182,7 @@ class Run:
                     details=(("closed", tuple(Tuple(p, e) for p, e in best.closed.items())),),
                 )
             )
-        closed = {**best.closed, **{p: e.xreplace(best.closed) for p, e in back.items()}}
+        closed = {**best.closed, **{p: as_one_mean(e.xreplace(best.closed), problem) for p, e in back.items()}}
         ordered = BySymbol({p: closed[p] for p in self.outcome.declaration.parameters if p in closed})
         self.outcome.estimator = Estimator(
             closed=ordered,

@@ -125,6 +125,7 @@ class SampleFacts:
         summands = {m.summand: m for m in means}
         done: set[Expr] = set()
         self._moments(columns, summands, done)
+        self._weighted_moments(columns, summands, done)
         self._gaps(columns, summands, done)
         for t, operator in summands.items():
             if t not in done:
@@ -172,6 +173,38 @@ class SampleFacts:
                 self._central_group(columns, summands, group, done)
             elif not centred:
                 self._raw_group(columns, summands, group, done)
+
+    def _weighted_moments(self, columns: Tuple, summands: Mapping[Expr, Mean], done: set[Expr]) -> None:
+        """Cauchy-Schwarz: Mean(s) Mean(t) >= Mean(r)**2 where r**2 = s t, s and t nonnegative."""
+        diagonal = [t for t in summands if t not in done and self._is_nonnegative(t)]
+        if len(diagonal) < 2:
+            return
+        diagonal.sort(key=lambda t: (bool(t.free_symbols - self.given), str(t)))
+        off: dict[tuple[int, int], Expr] = {}
+        for i, s in enumerate(diagonal):
+            for j, t in enumerate(diagonal[:i]):
+                product = s * t
+                for r in summands:
+                    if r not in done and r not in (s, t) and r * r == product:
+                        off[i, j] = r
+        roots = {r for r in off.values()}
+        rows = [i for i in range(len(diagonal)) if diagonal[i] not in roots]
+        rows = [i for i in rows if any(i in key and set(key) <= set(rows) for key in off)]
+        if len(rows) < 2:
+            return
+        matrix: dict[tuple[int, int], Symbol] = {}
+        for a, i in enumerate(rows):
+            matrix[a, a] = self._new(summands[diagonal[i]], "W", positive=True)
+            done.add(diagonal[i])
+            for b, j in enumerate(rows[:a]):
+                if (i, j) in off and off[i, j] not in done:
+                    matrix[a, b] = self._new(summands[off[i, j]], "W", real=True)
+                    done.add(off[i, j])
+        self._cholesky(matrix, [diagonal[i] for i in rows], columns, raw=True)
+
+    def _is_nonnegative(self, t: Expr) -> bool:
+        r = self.data.range_of(t)
+        return r is not None and r.is_nonnegative
 
     def _central_group(
         self, columns: Tuple, summands: Mapping[Expr, Mean], group: list[Expr], done: set[Expr]

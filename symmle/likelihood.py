@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import mpmath
-from sympy import Add, Expr, Symbol, Tuple, oo
+from sympy import Add, Expr, FiniteSet, Symbol, Tuple, oo
 
-from symmle.algebra import Bounds, Facts, bounds_of_set, compile_expression, is_close
+from symmle.algebra import Bounds, Facts, bounds_of_set, compile_expression, ends_of_range, is_close
 from symmle.declare.declaration import Declaration, SamplePart
 from symmle.logarithm import open_logarithm, separate
 from symmle.sample import Count, Mean, Total
@@ -121,7 +121,11 @@ def facts_of(declaration: Declaration) -> Facts:
     for lag, source in declaration.lags.items():
         if source in bounds:
             bounds[lag] = bounds[source]
-    return Facts(bounds, encoding, declaration.where)
+    facts = Facts(bounds, encoding, declaration.where)
+    for x, support in declaration.supports.items():
+        if isinstance(support, FiniteSet):
+            facts.members[x] = tuple(sorted(support.args, key=lambda m: m.sort_key()))
+    return facts
 
 
 def _moving_encoding(x: Symbol, support: object, values: dict[Symbol, Expr]) -> Expr | None:
@@ -129,7 +133,8 @@ def _moving_encoding(x: Symbol, support: object, values: dict[Symbol, Expr]) -> 
 
     if not isinstance(support, Interval | Range):
         return None
-    lo, hi = support.inf.xreplace(values), support.sup.xreplace(values)
+    lo, hi = ends_of_range(support) if isinstance(support, Range) else (support.start, support.end)
+    lo, hi = lo.xreplace(values), hi.xreplace(values)
     if lo.is_number and hi.is_number:
         return None
     u = Dummy("u", positive=True)

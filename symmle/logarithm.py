@@ -10,6 +10,7 @@ from __future__ import annotations
 from sympy import (
     Add,
     Basic,
+    Eq,
     Expr,
     Mul,
     Or,
@@ -129,11 +130,23 @@ def _log_of_piecewise(f: Piecewise, facts: Facts) -> Expr:
     terms = []
     for value, condition in branches:
         if condition == True:  # noqa: E712
-            indicator = Piecewise((S.Zero, Or(*named)), (S.One, True))
+            indicator = _indicator_of_rest(named, facts)
         else:
             indicator = Piecewise((S.One, condition), (S.Zero, True))
         terms.append(indicator * _log(value, facts))
     return Add(*terms)
+
+
+def _indicator_of_rest(named: list[Basic], facts: Facts) -> Expr:
+    """The default branch: on a finite support the members that no condition names, said by name."""
+    either = Or(*named)
+    symbols = either.free_symbols
+    if len(symbols) == 1:
+        (x,) = symbols
+        rest = [m for m in facts.members.get(x, ()) if either.xreplace({x: m}) == False]  # noqa: E712
+        if rest:
+            return Piecewise((S.One, Or(*(Eq(x, m) for m in rest))), (S.Zero, True))
+    return Piecewise((S.Zero, either), (S.One, True))
 
 
 def _log_of_sum(f: Expr, facts: Facts) -> Expr:

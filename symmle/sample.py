@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Add, Basic, Expr, Mul, S, Symbol, Tuple, expand, sympify
+from sympy import Add, Basic, Expr, IndexedBase, Mul, S, Sum, Symbol, Tuple, expand, sympify
 from sympy.core.cache import cacheit
 
 
@@ -185,6 +185,40 @@ def totals_as_means(expression: Expr) -> Expr:
     return expression.replace(
         lambda e: isinstance(e, Total), lambda e: Count(e.args[-1]) * Mean(e.summand, e.args[-1])
     )
+
+
+_INDICES = "ijklm"
+
+
+def written_as_sums(expression: Expr, depth: int = 0) -> Expr:
+    """Means and totals as SymPy sums over x[1] .. x[n]; a mean inside a mean gets an index of its own.
+
+    The sample size is the symbol n, or n_x where the columns start with x and there are several samples.
+    """
+    columns = {o.args[-1] for o in expression.atoms(SampleOperator)}
+
+    def size(bound: Basic) -> Symbol:
+        name = "n" if len(columns) == 1 else f"n_{bound.args[0]}"
+        return Symbol(name, integer=True, positive=True)
+
+    def write(node: Expr, level: int) -> Expr:
+        if isinstance(node, Count):
+            return size(node.args[-1])
+        if isinstance(node, LinearStatistic):
+            index = Symbol(_INDICES[level], integer=True, positive=True)
+            rows = {x: IndexedBase(x)[index] for x in node.columns}
+            inside = walk(node.summand, level + 1).xreplace(rows)
+            n = size(node.args[-1])
+            total = Sum(inside, (index, 1, n))
+            return total / n if isinstance(node, Mean) else total
+        return node
+
+    def walk(node: Expr, level: int) -> Expr:
+        if isinstance(node, SampleOperator):
+            return write(node, level)
+        return node.func(*(walk(a, level) for a in node.args)) if node.args else node
+
+    return walk(expression, depth)
 
 
 def statistics_of(expression: Basic) -> list[SampleOperator]:

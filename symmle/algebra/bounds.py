@@ -76,13 +76,19 @@ class Bounds:
 REAL = Bounds(-oo, oo, True, True)
 
 
+def ends_of_range(domain: Range) -> tuple[Expr, Expr]:
+    """The least and greatest member; `inf` and `sup` of a symbolic Range raise."""
+    start, stop, step = domain.args
+    return start, stop if stop == oo else stop - step
+
+
 def bounds_of_set(domain: Set, values: Mapping[Symbol, Expr]) -> Bounds | None:
     """The hull of a support or domain whose bounds become numbers by `values`."""
     if isinstance(domain, Interval):
         lo, hi = domain.start.xreplace(dict(values)), domain.end.xreplace(dict(values))
         lo_open, hi_open = bool(domain.left_open), bool(domain.right_open)
     elif isinstance(domain, Range):
-        lo, hi = domain.inf.xreplace(dict(values)), domain.sup.xreplace(dict(values))
+        lo, hi = (end.xreplace(dict(values)) for end in ends_of_range(domain))
         lo_open = hi_open = False
     elif isinstance(domain, FiniteSet):
         members = [m.xreplace(dict(values)) for m in domain.args]

@@ -31,13 +31,16 @@ class Facts:
         self.bounds = dict(bounds)
         self.encoding = dict(encoding or {})
         self.positive = positive  # expressions that are positive by declaration
+        self.members: dict[Symbol, tuple[Expr, ...]] = {}  # finite supports, member by member
         self._ranges = RangeFinder(self.bounds)
         self._free: dict[Symbol, Expr] = {}
         self._signs: dict[Expr, int | None] = {}
         self._encoded = False
 
     def with_bounds(self, more: Mapping[Symbol, Bounds], encoding: Mapping[Expr, Expr] | None = None) -> Facts:
-        return Facts({**self.bounds, **more}, {**self.encoding, **(encoding or {})}, self.positive)
+        larger = Facts({**self.bounds, **more}, {**self.encoding, **(encoding or {})}, self.positive)
+        larger.members = self.members
+        return larger
 
     def range_of(self, expression: Expr) -> Bounds | None:
         """An enclosure of the values of an expression, or None."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sympy import And, Expr, Gt, Interval, Lt, Mul, Pow, S, Set, Symbol, expand, factor_terms, fraction, oo, powsimp, together
+from sympy import Add, And, Expr, Gt, Interval, Lt, Mul, Pow, S, Set, Symbol, expand, factor_terms, fraction, oo, powsimp, together
 
 from symmle.algebra import Facts, GaveUp, attempt_within
 from symmle.inequalities import SampleFacts
 from symmle.record import Condition
+from symmle.sample import Mean
 from symmle.strategies.problem import Candidate, Problem, Rejected
 from symmle.strategies.systems import Solution
 
@@ -18,7 +19,7 @@ def candidates_of(
     kept: list[Candidate] = []
     rejected: list[Rejected] = []
     for solution in solutions:
-        shown = {p: known.show(tidy(e)) for p, e in solution.values.items()}
+        shown = {p: as_one_mean(known.show(tidy(e)), problem) for p, e in solution.values.items()}
         decided = {p: problem.decide_in_domain(e, p, facts) for p, e in solution.values.items()}
         outside = [p for p, d in decided.items() if d is False]
         values = tuple(shown.items())
@@ -83,6 +84,23 @@ def _in_domain_condition(domain: Set, p: Symbol, value: Expr) -> Condition | Non
     return Condition(And(*bounds, evaluate=False) if len(bounds) > 1 else bounds[0], "in the domain", (p,))
 
 
+def as_one_mean(e: Expr, problem: Problem) -> Expr:
+    """1 - Mean(I_1) - Mean(I_2) as Mean(I_3): an affine combination that equals a statistic on a finite support."""
+    means = [t for t in Add.make_args(e) if t.has(Mean)]
+    if len(means) < 2 or not all(isinstance(t.as_coeff_Mul()[1], Mean) for t in means):
+        return e
+    for form in problem.likelihood.forms:
+        x = form.part.columns[0]
+        members = problem.likelihood.facts.members.get(x)
+        if members is None or len(form.columns.args) != 1 or any(t.as_coeff_Mul()[1].args[-1] != form.columns for t in means):
+            continue
+        inside = e.xreplace({t.as_coeff_Mul()[1]: t.as_coeff_Mul()[1].summand for t in means})
+        for _, g in form.terms:
+            if all(inside.xreplace({x: m}) == g.xreplace({x: m}) for m in members):
+                return Mean(g, form.columns)
+    return e
+
+
 def tidy(e: Expr) -> Expr:
     """A shorter way of writing an answer, the same value: common factors out of sums and roots."""
     answer = attempt_within(0.5, lambda: factor_terms(powsimp(e)))
@@ -114,4 +132,4 @@ def _one_root(product: Mul) -> Expr:
     return rest * Pow(spread, S.Half)
 
 
-__all__ = ["candidates_of", "tidy"]
+__all__ = ["as_one_mean", "candidates_of", "tidy"]

@@ -1,0 +1,264 @@
+"""Estimates from the statistics of a textbook exercise: n, means and totals, without the data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import mpmath
+from sympy import Add, Dummy, Expr, Float, Interval, Rational, S, Symbol, Tuple, linsolve, oo
+
+from symmle.algebra import GaveUp, attempt_within, compile_expression
+from symmle.declare.parser import parse_expression
+from symmle.errors import DataError, NoMaximumError, NotDerivedError
+from symmle.logarithm import separate
+from symmle.sample import Count, Maximum, Mean, Minimum, SampleOperator, Total, statistics_of
+
+if TYPE_CHECKING:
+    from symmle.derivation import Derivation
+
+_KEY = re.compile(r"^\s*(mean|total|count|minimum|maximum)\s*\((.*)\)\s*$", re.IGNORECASE | re.DOTALL)
+_GRID = 400
+
+
+def estimate_from_statistics(
+    derivation: Derivation, statistics: Mapping[Any, Any], fixed: Mapping[Any, Any] | None = None
+) -> dict[str, float]:
+    """Estimates by name from {"n": 10, "mean(x)": 2.5, "total(x**2)": 80}.
+
+    Raises
+    ------
+    DataError
+        A statistic that the formula needs follows from none of those given.
+    NotDerivedError
+        An equation remains whose statistics hold a parameter: it needs the data.
+    NoMaximumError
+        The statistics give a value outside the parameter's domain.
+    """
+    given = _Given(derivation, statistics)
+    estimator = derivation.estimator
+    if not estimator.closed and not estimator.remaining:
+        raise NotDerivedError("Nothing was derived that statistics could be put into: " + "; ".join(estimator.notes))
+    constants = _constants(derivation, fixed)
+    values: dict[Symbol, Any] = dict(constants)
+    if len(estimator.remaining) > 1:
+        raise NotDerivedError(
+            f"{len(estimator.remaining)} equations remain; pass the data.", tuple(e.expression for e in estimator.remaining)
+        )
+    for equation in estimator.remaining:
+        expression = given.put_in(equation.expression)
+        values[equation.parameter] = _root(derivation, expression, equation.parameter, constants)
+    candidates = []
+    for closed in (estimator.closed, *estimator.alternatives):
+        found = dict(values)
+        for p, e in closed.items():
+            found[p] = _value(given.put_in(e), values)
+        outside = next((p for p in closed if not _in_domain(derivation, p, found[p], values)), None)
+        if outside is None:
+            candidates.append(found)
+        elif closed is estimator.closed:
+            first_outside = (outside, found[outside])
+    if not candidates:
+        p, v = first_outside
+        raise NoMaximumError(
+            f"The statistics give {p} = {v}, outside its domain {derivation.model.domain_of(p)}: "
+            "the likelihood has no maximum for such a sample. Check the statistics."
+        )
+    best = candidates[0] if len(candidates) == 1 else max(candidates, key=lambda c: given.log_likelihood(c))
+    return {str(p): float(best[p]) for p in derivation.model.parameters}
+
+
+def _constants(derivation: Derivation, fixed: Mapping[Any, Any] | None) -> dict[Symbol, Expr]:
+    late = {str(k): v for k, v in (fixed or {}).items()}
+    found: dict[Symbol, Expr] = {}
+    for symbol, value in derivation.model.constants.items():
+        value = late.get(str(symbol), value) if value is None else value
+        if value is None:
+            raise DataError(f"`{symbol}` is held fixed without a value. Pass fixed={{'{symbol}': value}}.")
+        found[symbol] = _exact(value, f"the value of `{symbol}`")
+    return found
+
+
+def _exact(value: Any, what: str) -> Expr:
+    """The decimal that was written: 2.1 is 21/10."""
+    if isinstance(value, Expr) and not isinstance(value, Float):
+        number = value
+    else:
+        try:
+            number = Rational(str(value))
+        except (TypeError, ValueError):
+            raise DataError(f"Expected a finite number as {what}, got {value!r}.") from None
+    if not number.is_number or not number.is_finite or not number.is_real:
+        raise DataError(f"Expected a finite number as {what}, got {value!r}.")
+    return number
+
+
+class _Given:
+    """The statistics that were given, and what follows from them by linear combination."""
+
+    def __init__(self, derivation: Derivation, statistics: Mapping[Any, Any]):
+        self.derivation = derivation
+        self.columns = [f.columns for f in derivation.likelihood.forms]
+        self.counts: dict[Expr, Expr] = {}
+        self.other: dict[Expr, Expr] = {}
+        equations: list[tuple[Expr, Expr]] = []
+        late: list[tuple[Expr, Expr]] = []
+        for key, value in statistics.items():
+            operator = self._operator(key)
+            number = _exact(value, f"statistic `{key}`")
+            if isinstance(operator, Count):
+                if not number > 0:
+                    raise DataError(f"Expected a positive sample size as `{key}`, got {value!r}.")
+                self.counts[operator] = number
+            elif isinstance(operator, Minimum | Maximum):
+                self.other[operator] = number
+            else:
+                late.append((operator, number))
+        for operator, number in late:
+            equations.append((self._as_means(operator, str(operator)), number))
+        self.symbols: dict[Expr, Symbol] = {}
+        rows = [self._linear(e) - v for e, v in equations]
+        self.known = self._solve(rows)
+
+    def _operator(self, key: Any) -> Expr:
+        if isinstance(key, SampleOperator):
+            return key
+        if isinstance(key, Expr) and statistics_of(key):
+            return key
+        if str(key).strip() == "n":
+            if len(self.columns) > 1:
+                raise DataError("There are several samples: give count(x) for each by one of its columns.")
+            return Count(self.columns[0])
+        match = _KEY.match(str(key))
+        if match is None:
+            raise DataError(f"Expected a statistic such as 'n', 'mean(x)' or 'total(x**2)', got {key!r}.")
+        kind, inside = match.group(1).lower(), match.group(2)
+        names = {str(s): s for c in self.columns for s in c} | {str(s): s for s in self.derivation.model.constants}
+        e = parse_expression(inside, names, f"statistic `{key}`")
+        columns = next((c for c in self.columns if e.free_symbols & set(c)), None)
+        if columns is None:
+            raise DataError(f"Statistic `{key}` names no column of the data: {', '.join(str(s) for c in self.columns for s in c)}.")
+        if kind == "count":
+            return Count(columns)
+        return {"mean": Mean, "total": Total, "minimum": Minimum, "maximum": Maximum}[kind](e, columns)
+
+    def _as_means(self, operator: Expr, key: str) -> Expr:
+        def mean(t: Expr) -> Expr:
+            count = self.counts.get(Count(t.args[-1]))
+            if count is None:
+                raise DataError(f"A total needs the sample size: give 'n' beside {key}.")
+            return count * Mean(t.summand, t.args[-1])
+
+        return operator.replace(lambda e: isinstance(e, Total), mean)
+
+    def _linear(self, e: Expr) -> Expr:
+        """Means split into those of single terms, each by a symbol."""
+
+        def split(operator: Expr) -> Expr:
+            columns: Tuple = operator.args[-1]
+            summand = operator.summand.replace(lambda n: isinstance(n, Mean), split)
+            parts = []
+            for c, g in separate(summand, tuple(columns)):
+                mean = Mean(g, columns)
+                parts.append(c * (self.symbols.setdefault(mean, Dummy(str(mean), real=True)) if isinstance(mean, Mean) else mean))
+            return Add(*parts)
+
+        found = e
+        for operator in sorted(statistics_of(e), key=lambda o: -o.count_ops()):
+            if isinstance(operator, Mean):
+                found = found.xreplace({operator: split(operator)})
+        return found.xreplace(self.counts).xreplace(self.other)
+
+    def _solve(self, rows: list[Expr]) -> dict[Symbol, Expr]:
+        if not rows:
+            return {}
+        unknown = list(self.symbols.values())
+        answer = attempt_within(2.0, linsolve, rows, unknown)
+        if isinstance(answer, GaveUp) or not answer:
+            raise DataError("The given statistics contradict each other.")
+        (solution,) = answer
+        return {s: v for s, v in zip(unknown, solution, strict=True) if not v.free_symbols & set(unknown)}
+
+    def put_in(self, e: Expr) -> Expr:
+        """The expression with numbers for its statistics."""
+        found = self._linear(e).xreplace(self.known)
+        back = {s: m for m, s in self.symbols.items()}
+        missing = [str(back[s]) for s in found.free_symbols if s in back]
+        left = statistics_of(found)
+        bound = [m for m in missing if self._holds_parameter(m, back)]
+        if bound:
+            raise NotDerivedError(f"{bound[0].lower()} holds a parameter: it needs the data, not statistics.", (e,))
+        if missing or left:
+            names = ", ".join(sorted([*(m.lower() for m in missing), *(str(o).lower() for o in left)]))
+            raise DataError(f"The formula needs {names}, which does not follow from the statistics given. Give it.")
+        return found
+
+    def _holds_parameter(self, name: str, back: Mapping[Symbol, Expr]) -> bool:
+        mean = next(m for m in back.values() if str(m) == name)
+        return bool(mean.free_symbols & set(self.derivation.model.parameters))
+
+    def log_likelihood(self, values: Mapping[Symbol, Any]) -> Any:
+        """l up to statistics without parameters, to compare candidates."""
+        scores = self.derivation.likelihood
+        terms = []
+        for form in scores.forms:
+            for c, g in form.terms:
+                if c.free_symbols & set(self.derivation.model.parameters):
+                    terms.append(c * Count(form.columns) * Mean(g, form.columns))
+        return _value(self.put_in(Add(*terms)), values)
+
+
+def _value(e: Expr, values: Mapping[Symbol, Any]) -> Any:
+    with mpmath.workdps(40):
+        value = compile_expression(e)({s: mpmath.mpmathify(_mp(v)) for s, v in values.items()}, [])
+        return mpmath.re(value) if isinstance(value, mpmath.mpc) and abs(value.imag) < 1e-20 * (1 + abs(value)) else value
+
+
+def _mp(v: Any) -> Any:
+    if isinstance(v, Rational):
+        return mpmath.mpf(int(v.p)) / int(v.q)
+    return mpmath.mpf(str(v.evalf(40))) if isinstance(v, Expr) else v
+
+
+def _in_domain(derivation: Derivation, p: Symbol, value: Any, values: Mapping[Symbol, Any]) -> bool:
+    if isinstance(value, mpmath.mpc) or not mpmath.isfinite(value):
+        return False
+    domain = derivation.model.domain_of(p)
+    if not isinstance(domain, Interval):
+        return True
+    lo, hi = domain.start.xreplace(dict(values)), domain.end.xreplace(dict(values))
+    tiny = mpmath.mpf(10) ** -30
+    above = lo == -oo or value > _mp(S(lo)) + tiny or (not domain.left_open and value >= _mp(S(lo)))
+    below = hi == oo or value < _mp(S(hi)) - tiny or (not domain.right_open and value <= _mp(S(hi)))
+    return bool(above and below)
+
+
+def _root(derivation: Derivation, e: Expr, p: Symbol, constants: Mapping[Symbol, Expr]) -> Any:
+    """The root of a remaining equation in numbers, where its sign changes once on a wide grid."""
+    f = compile_expression(e)
+    domain = derivation.model.domain_of(p)
+    lo, hi = (domain.start, domain.end) if isinstance(domain, Interval) else (-oo, oo)
+    with mpmath.workdps(40):
+        known = {s: _mp(v) for s, v in constants.items()}
+
+        def at(u: Any) -> Any:
+            if lo == -oo and hi == oo:
+                return mpmath.sinh(u)
+            if hi == oo:
+                return _mp(lo) + mpmath.exp(u)
+            if lo == -oo:
+                return _mp(hi) - mpmath.exp(-u)
+            return _mp(lo) + (_mp(hi) - _mp(lo)) / (1 + mpmath.exp(-u))
+
+        def g(u: Any) -> Any:
+            return mpmath.re(f({**known, p: at(u)}, []))
+
+        grid = [mpmath.mpf(k) / 10 for k in range(-_GRID, _GRID + 1)]
+        signs = [(u, mpmath.sign(g(u))) for u in grid]
+        brackets = [(a, b) for (a, s), (b, t) in zip(signs, signs[1:], strict=False) if s * t < 0]
+        if not brackets:
+            raise NoMaximumError(f"The remaining equation for {p} has no root for these statistics: no maximum inside.")
+        if len(brackets) > 1:
+            raise NotDerivedError(f"The remaining equation for {p} has {len(brackets)} roots; pass the data.", (e,))
+        return at(mpmath.findroot(g, brackets[0], solver="anderson", tol=1e-30, verify=False))
