@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from sympy import Basic, Expr, Set, Symbol
 
+from symmle.report.abbreviations import abbreviated
 from symmle.report.layout import Piece
 from symmle.report.typesetter import Names
 from symmle.sample import Count
@@ -53,6 +54,8 @@ class Dialect(ABC):
     def __init__(self, names: Names | None = None):
         self.names = names or Names()
         self.conditions_follow = False  # a paragraph of its own says when the maximum exists
+        self.taken: set[str] = set()  # letters of the model
+        self.letters: dict[Expr, Symbol] = {}  # that stand for parts of formulas
         self.single = False  # one parameter: an ordinary derivative
         self.shown: dict[Basic, str] = {}  # expressions that the reader has seen, and what they were called
 
@@ -145,6 +148,31 @@ class Dialect(ABC):
     # --- what needs only the above
     def listed(self, symbols: Iterable[Basic]) -> str:
         return ", ".join(self.write(s) for s in symbols)
+
+    def displays(self, rows: list[tuple[str, Basic]], end: str = ".", zero: bool = False) -> list[Block]:
+        """Rows `left = expression`, or `expression = 0`; long repeated parts get letters.
+
+        The last row ends with `end`, the others with a comma.
+        """
+        taken = {s.name for part in self.names.samples for s in part} | self.taken
+        short, named = abbreviated(
+            [e for _, e in rows], lambda e: self.width(self.write(e)), 2.5 * self.room, taken, self.letters
+        )
+        lines = []
+        for place, ((left, _), e) in enumerate(zip(rows, short, strict=True)):
+            mark = "," if place < len(rows) - 1 or named else end
+            lines.append(self.zero_row(e, mark) if zero else self.row(left, e, end=mark))
+        if not named:
+            return [Display(tuple(lines))]
+        meanings = [self.row(self.write(s), e, end=",") for s, e in named]
+        meanings[-1] = replace(meanings[-1], end=end)
+        return [Display(tuple(lines)), Words("where"), Display(tuple(meanings))]
+
+    def zero_row(self, expression: Basic, end: str) -> Row:
+        """`expression = 0`."""
+        pieces = self.pieces(expression, self.room - 4)
+        last = pieces[-1]
+        return Row("", (*pieces[:-1], Piece(f"{last.text} {self.equals} 0", last.depth)), "", end)
 
     def row(self, left: str, right: Expr | str, relation: str = "=", end: str = "") -> Row:
         if isinstance(right, str):

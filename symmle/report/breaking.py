@@ -84,9 +84,11 @@ def _product(printer: TextbookPrinter, expression: Expr, room: float) -> list[Pi
     found: list[Piece] = []
     fraction = rf"\frac{{{printer._row(above, True) or '1'}}}{{{printer._row(below, True)}}}" if below else ""
     if below and width(fraction) > room:
-        narrow = rf"\frac{{1}}{{{printer._row(below, True)}}}"
+        short = [f for f in above if width(printer.factor(f)) < room / 4]
+        narrow = rf"\frac{{{printer._row(short, True) or '1'}}}{{{printer._row(below, True)}}}"
         if width(narrow) <= room / 2:
-            found = _beside([Piece(narrow)], _factors(printer, above, room))
+            long = _factors(printer, [f for f in above if f not in short], room)
+            found = _beside([Piece(narrow)], long, room)
         else:
             over = _factors(printer, above, room - 1, alone=True) or [Piece("1")]
             if len(over) > 1:
@@ -104,7 +106,7 @@ def _product(printer: TextbookPrinter, expression: Expr, room: float) -> list[Pi
     )
     found = []
     for part in parts:
-        found = _beside(found, part)
+        found = _beside(found, part, room)
     return _before("-", found) if shape.negative else found
 
 
@@ -119,12 +121,15 @@ def _factors(printer: TextbookPrinter, factors: list[Expr], room: float, alone: 
             parts = pieces_of(printer, factor, room - 1)
             if isinstance(factor, Add) and not bare:
                 parts = _wrapped(parts, r"\Bigl(", r"\Bigr)")
-        found = _beside(found, parts)
+        found = _beside(found, parts, room)
     return found
 
 
-def _beside(left: list[Piece], right: list[Piece]) -> list[Piece]:
-    """Two factors, between which a line is not broken."""
+def _beside(left: list[Piece], right: list[Piece], room: float) -> list[Piece]:
+    """Two factors, between which a line is broken only where they do not fit on one."""
     if not left or not right:
         return left + right
-    return [*left[:-1], Piece(f"{left[-1].text} {right[0].text}", left[-1].depth), *right[1:]]
+    if width(left[-1].text) + width(right[0].text) > room:
+        return [*left, Piece(rf"\times {right[0].text}", left[-1].depth), *right[1:]]
+    dot = r"\cdot " if right[0].text[0].isdigit() else ""
+    return [*left[:-1], Piece(f"{left[-1].text} {dot}{right[0].text}", left[-1].depth), *right[1:]]

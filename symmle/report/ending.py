@@ -8,7 +8,7 @@ from symmle.declare.declaration import Declaration
 from symmle.record import Condition, Step
 from symmle.report.blocks import Block, Dialect, Display, Heading, Row, Words
 from symmle.report.phrases import KINDS, LEAST_ROUTES, SCOPES, capital, joined, theorem_sentence
-from symmle.report.solving import _zero_rows, conditions_text
+from symmle.report.solving import conditions_text, equations
 
 
 def certificate(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
@@ -135,10 +135,9 @@ def estimate(
     if not _is_proved(estimator):
         lead = "The likelihood equations give"
     with dialect.hatted(hats):
-        rows = [dialect.row(dialect.write(p), e, end=",") for p, e in closed.items()]
-    if rows:
-        rows[-1] = Row(rows[-1].left, rows[-1].right, rows[-1].relation, "," if equation_of else ".")
-        blocks += [Words(lead), Display(tuple(rows))]
+        rows = [(dialect.write(p), e) for p, e in closed.items()]
+        if rows:
+            blocks += [Words(lead), *dialect.displays(rows, "," if equation_of else ".")]
     if equation_of:
         names = joined(dialect.math(dialect.hat(p)) for p, _ in equation_of)
         verb = "solves the equation" if len(equation_of) == 1 else "solve the equations"
@@ -146,11 +145,12 @@ def estimate(
             Words(f"where {names} {verb}" if rows else f"The estimate{'s' * (len(hats) > 1)} {names} {verb}")
         )
         with dialect.hatted(hats):
-            blocks.append(Display(_zero_rows(dialect, tuple(e for _, e in equation_of))))
+            blocks += equations(dialect, tuple(e for _, e in equation_of))
     route = str(getattr(estimator, "route", ""))
     if closed and equation_of and route in LEAST_ROUTES:
         blocks.append(Words(LEAST_ROUTES[route]))
-    blocks += _alternatives(getattr(estimator, "alternatives", ()), dialect)
+    if not _is_proved(estimator):
+        blocks += _alternatives(getattr(estimator, "alternatives", ()), dialect)
     conditions = step.conditions or tuple(getattr(estimator, "conditions", ()))
     if conditions and not told:
         text = conditions_text(dialect, tuple(conditions), declaration)
@@ -203,6 +203,7 @@ def invariance(step: Step, dialect: Dialect, declaration: Declaration) -> list[B
     return [Heading("Invariance"), Words(words + ("are" if many else "is")), Display(tuple(rows))]
 
 
+_LONGEST = 14  # lines that a matrix may fill
 _MATRICES = {
     "observed information": ("J", "The observed information at the estimate is", ("hat", True)),
     "expected information": ("I", "The expected (Fisher) information of the sample is", ("", False)),
@@ -225,6 +226,9 @@ def information(step: Step, dialect: Dialect, declaration: Declaration) -> list[
         dialect.letter("(") + subject_names + dialect.letter(")") if step.subject and name != "V" else ""
     )
     matrix = matrices[0]
+    if sum(dialect.width(dialect.write(e)) for e in matrix.flat()) > _LONGEST * dialect.room and hatted:
+        words = "The observed information is the negative matrix of second derivatives at the estimate"
+        return [*blocks, Words(f"{words}; its entries are long and are left out here.")]
     with dialect.hatted(step.subject if hatted else ()):
         if matrix.shape == (1, 1):
             if name == "V":

@@ -156,7 +156,7 @@ def _as_one_sum(summand: Expr, part: SamplePart) -> Total:
 
 def normal_form(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
     """Point 3, second half: the statistics, named."""
-    name = dialect.function("l", dialect.listed(declaration.parameters))
+    name = dialect.function("l", dialect.arguments(declaration.parameters))
     blocks: list[Block] = [Words("Collecting terms,")]
     blocks.append(Display(tuple(dialect.row(name, e, end=".") for e in step.after)))
     raw = step.detail("statistics", ())
@@ -183,9 +183,7 @@ def _meets_parameters(statistic: Expr, shown: tuple[object, ...], parameters: se
 
 def score(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
     """Point 4: the score, one line a parameter."""
-    rows = [dialect.row(dialect.slope(p), e, end=",") for p, e in zip(step.subject, step.after, strict=False)]
+    rows = [(dialect.slope(p), e) for p, e in zip(step.subject, step.after, strict=False)]
     dialect.shown.update((e, dialect.slope(p)) for p, e in zip(step.subject, step.after, strict=False))
-    if rows:
-        rows[-1] = Row(rows[-1].left, rows[-1].right, rows[-1].relation, ".")
     words = "The score has the component" + ("s" if len(rows) > 1 else "")
-    return [Heading("Score"), Words(words), Display(tuple(rows))]
+    return [Heading("Score"), Words(words), *dialect.displays(rows)]

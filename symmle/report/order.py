@@ -175,6 +175,15 @@ def _even_base(factor: Expr) -> Expr | None:
     )
 
 
+def _less_number(factor: Expr) -> bool:
+    """An odd power of p - 1."""
+    base, power = factor.as_base_exp()
+    if not (isinstance(base, Add) and power.is_odd):
+        return False
+    positive = [t for t in base.args if not is_negative_term(t)]
+    return bool(positive) and all(t.is_Rational for t in base.args if is_negative_term(t))
+
+
 def _is_level(factor: Expr) -> bool:
     """The number of rows where a condition holds: printed as one sign."""
     return isinstance(factor, Total) and isinstance(factor.summand, Piecewise)
@@ -216,6 +225,11 @@ def product_shape(factors: list[Expr], data: Iterable[Symbol] = (), is_plain_mea
             negative = not negative
         elif negative and isinstance(f, Add) and turned(f, data) != f:
             rest[place], negative = turned(f, data), False
+        elif negative and _less_number(f):  # -n/(p - 1) -> n/(1 - p)
+            base, power = f.as_base_exp()
+            rest[place], negative = Pow(Add(*(-t for t in base.args)), power, evaluate=False), False
+            if power == 1:
+                rest[place] = rest[place].base
     rational = abs(rational)
     after: list[Expr] = []
     for f in rest:
@@ -264,7 +278,7 @@ def _placed(
         b.free_symbols & data and not isinstance(b, Symbol) for b in below
     ):
         return above + after, []
-    if any(isinstance(b.as_base_exp()[0], Add) and not isinstance(b, exp) for b in below):
+    if any(isinstance(b.as_base_exp()[0], Add) and b.has(exp) and not isinstance(b, exp) for b in below):
         above = above + [f for f in after if isinstance(f, exp)]
         after = [f for f in after if not isinstance(f, exp)]
     lone = not above and len(after) == 1 and not isinstance(after[0], LinearStatistic | exp)

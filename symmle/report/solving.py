@@ -26,6 +26,8 @@ def condition_text(dialect: Dialect, condition: Condition, declaration: Declarat
         if occurs and condition.reading == "not all at the edge":
             return occurs
         signs = [dialect.indexed(e, rows or tuple(s for s in named if isinstance(s, Symbol))) for e in named]
+        if condition.reading == "in the domain" and dialect.width(formula) > 0.5 * dialect.room:
+            return f"the value found for {dialect.math(signs[0])} lies in its domain"
         texts = {"first": dialect.math(signs[0]), "second": dialect.math(signs[-1]), "formula": formula}
         point = dialect.math(f"({', '.join(signs)})")
         return reading.format(all=joined(dialect.math(s) for s in signs), point=point, **texts)
@@ -52,6 +54,14 @@ def conditions_text(dialect: Dialect, conditions: tuple[Condition, ...], declara
     return joined(unique)
 
 
+def equations(dialect: Dialect, expressions: tuple[object, ...]) -> list[Block]:
+    """A display of equations, `expression = 0` or `left = right`."""
+    if all(isinstance(e, Expr) for e in expressions):
+        dialect.shown.update((e, "") for e in expressions if isinstance(e, Expr))
+        return dialect.displays([("", e) for e in expressions if isinstance(e, Expr)], zero=True)
+    return [Display(_zero_rows(dialect, expressions))]
+
+
 def _zero_rows(dialect: Dialect, expressions: tuple[object, ...], end: str = ".") -> tuple[Row, ...]:
     rows = []
     for place, e in enumerate(expressions):
@@ -69,10 +79,7 @@ def _zero_rows(dialect: Dialect, expressions: tuple[object, ...], end: str = "."
             else:
                 rows.append(dialect.row(left, e.rhs, end=mark))
         elif isinstance(e, Expr):
-            pieces = dialect.pieces(e, dialect.room - 4)
-            last = pieces[-1]
-            zero = type(last)(f"{last.text} {dialect.equals} 0", last.depth)
-            rows.append(Row("", (*pieces[:-1], zero), "", mark))
+            rows.append(dialect.zero_row(e, mark))
     return tuple(rows)
 
 
@@ -99,7 +106,7 @@ def _rejections(step: Step, dialect: Dialect) -> list[Block]:
     found: list[Block] = []
     for entry in rejected if isinstance(rejected, tuple) else ():
         root, reason = entry if isinstance(entry, tuple) and len(entry) == 2 else (entry, "")
-        values = dialect.formula(root)
+        values = dialect.formula(root.args[0] if isinstance(root, Tuple) and len(root) == 1 else root)
         why = f": {dialect.plain(str(reason))}" if reason else ""
         found.append(Words(f"The root {values} is rejected{why}."))
     return found
@@ -134,7 +141,7 @@ def _posed(step: Step, dialect: Dialect, held: str = "") -> list[Block]:
             ]
         return [Words(f"We solve {'these equations' if many else 'this equation'} for {unknowns}{held}.")]
     words = f"We solve the equation{'s' if many else ''} for {unknowns}{held}:"
-    return [Words(words), Display(_zero_rows(dialect, step.before))]
+    return [Words(words), *equations(dialect, step.before)]
 
 
 def _solution_blocks(step: Step, dialect: Dialect, words_one: str, words_many: str) -> list[Block]:
@@ -148,17 +155,16 @@ def _solution_blocks(step: Step, dialect: Dialect, words_one: str, words_many: s
     for place, values in enumerate(found):
         if place:
             blocks.append(Words("and"))
-        rows = [dialect.row(dialect.write(p), v, end=",") for p, v in zip(step.subject, values, strict=False)]
-        if place == len(found) - 1:
-            rows[-1] = Row(rows[-1].left, rows[-1].right, rows[-1].relation, ".")
-        blocks.append(Display(tuple(rows)))
+        pairs = zip(step.subject, values, strict=False)
+        rows: list[tuple[str, Basic]] = [(dialect.write(p), v) for p, v in pairs]
+        blocks += dialect.displays(rows, "." if place == len(found) - 1 else ",")
     return blocks
 
 
 def moment_equations(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
     """Point 5 for an exponential family: observed statistic = expected statistic."""
     words = "The likelihood equations say that every statistic equals its expected value:"
-    return [Heading("Solution"), Words(words), Display(_zero_rows(dialect, step.after))]
+    return [Heading("Solution"), Words(words), *equations(dialect, step.after)]
 
 
 def solve(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
@@ -197,14 +203,13 @@ def eliminate(step: Step, dialect: Dialect, declaration: Declaration) -> list[Bl
             left = dialect.hat(p)
             if fixed:
                 left = dialect.function("hat " + p.name, dialect.listed(fixed))
-            rows.append(dialect.row(left, v, end=","))
-        rows[-1] = Row(rows[-1].left, rows[-1].right, rows[-1].relation, ".")
+            rows.append((left, v))
         largest = (
             f"For fixed {dialect.math(dialect.listed(fixed))} the log-likelihood"
             if fixed
             else "The log-likelihood"
         )
-        blocks += [Words(f"{largest} is largest at"), Display(tuple(rows))]
+        blocks += [Words(f"{largest} is largest at"), *dialect.displays(rows)]
     else:
         blocks += _solution_blocks(step, dialect, "The solution is", "The candidates are")
     return blocks + _rejections(step, dialect)
@@ -225,7 +230,7 @@ def combine_scores(step: Step, dialect: Dialect, declaration: Declaration) -> li
                 for c, p in with_score
             ]
             blocks.append(Words(f"We combine the scores as {dialect.math(' + '.join(parts))}."))
-    return [*blocks, Words(words), Display(_zero_rows(dialect, step.after))]
+    return [*blocks, Words(words), *equations(dialect, step.after)]
 
 
 def remaining(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
@@ -234,7 +239,7 @@ def remaining(step: Step, dialect: Dialect, declaration: Declaration) -> list[Bl
     many = len(step.after) > 1
     left = "equations are left" if many else "equation is left"
     words = f"Substituting, {len(step.after) if many else 'one'} {left}, for {unknowns}:"
-    return [Heading("Solution"), Words(words), Display(_zero_rows(dialect, step.after))]
+    return [Heading("Solution"), Words(words), *equations(dialect, step.after)]
 
 
 def constraints(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:

@@ -84,6 +84,7 @@ def blocks_of(derivation: Any, dialect: Dialect) -> list[Block]:
     """
     declaration = derivation.model.declaration
     dialect.names = names_of(declaration)
+    dialect.taken = {s.name for s in (*declaration.parameters, *declaration.constants)}
     dialect.single = len(declaration.parameters) == 1
     written = getattr(derivation, "written_steps", None)  # with the information as further steps
     steps = derivation.steps if written is None else written()
