@@ -44,7 +44,8 @@ def register(cls: type) -> type:
 
 
 def _certificates(cls: type) -> Iterator[type]:
-    for child in cls.__subclasses__():
+    children: list[type] = cls.__subclasses__()
+    for child in children:
         yield child
         yield from _certificates(child)
 

@@ -4,14 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Expr, Symbol, factorial, log
+from sympy import Expr, Function, S, Symbol, factorial, log
 
 from symmle.report.order import is_factorial, turned
 from symmle.report.typesetter import Typesetter
+from symmle.sample import SampleOperator
+
+_TALL = ("\\frac", "\\sum", "\\prod", "\\binom", "\\begin", "\\sqrt", "\\left", "\\Bigl", "\\overline")
 
 
 class LatexFunctions(Typesetter):
     """The `_print_` methods of functions; `power` is an exponent that stands at the name."""
+
+    def is_tall(self, text: str) -> bool:
+        return any(mark in text for mark in _TALL)
+
+    def bracket(self, text: str) -> str:
+        if r"\sum" in text and not self._inline:
+            return rf"\Bigl({text}\Bigr)"
+        return rf"\left({text}\right)" if self.is_tall(text) else f"({text})"
+
+    def _argument(self, expression: Expr) -> str:
+        """The argument of \\log, \\sin: without brackets where it is one sign."""
+        text = self._print(expression)
+        if isinstance(expression, Symbol | SampleOperator) and r"\sum" not in text and r"\frac" not in text:
+            return " " + text
+        if (expression.is_Integer and expression >= 0) or expression is S.Pi:
+            return " " + text
+        if isinstance(expression, Function) and text.startswith(
+            (r"\Gamma", r"\binom", r"|", r"I_", r"\lfloor")
+        ):
+            return " " + text
+        return self.bracket(text)
 
     def _raised(self, text: str, power: Any, bracket: bool = False) -> str:
         if power is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Add, Basic, Expr, Function, Mul, Piecewise, Pow, S, Symbol, Tuple
+from sympy import Add, Basic, Expr, Mul, Piecewise, Pow, S, Symbol, Tuple
 from sympy.printing.latex import LatexPrinter
 
 from symmle.report.constants import is_negative_term
@@ -12,13 +12,11 @@ from symmle.report.functions import LatexFunctions
 from symmle.report.layout import width
 from symmle.report.names import latex_name
 from symmle.report.order import falls, ordered_terms, turned
-from symmle.report.typesetter import Names, Typesetter, indicator, levels_of
+from symmle.report.typesetter import Names, indicator, levels_of
 from symmle.sample import Count, LinearStatistic, Mean, SampleOperator, Total
 
-_TALL = ("\\frac", "\\sum", "\\prod", "\\binom", "\\begin", "\\sqrt", "\\left", "\\Bigl", "\\overline")
 
-
-class TextbookPrinter(LatexFunctions, Typesetter, LatexPrinter):
+class TextbookPrinter(LatexFunctions, LatexPrinter):
     """SymPy's LaTeX printer with the conventions of a textbook.
 
     Parameters
@@ -56,27 +54,6 @@ class TextbookPrinter(LatexFunctions, Typesetter, LatexPrinter):
     _print_Half = _print_Rational
 
     # --- brackets
-    def is_tall(self, text: str) -> bool:
-        return any(mark in text for mark in _TALL)
-
-    def bracket(self, text: str) -> str:
-        if r"\sum" in text and not self._inline:
-            return rf"\Bigl({text}\Bigr)"
-        return rf"\left({text}\right)" if self.is_tall(text) else f"({text})"
-
-    def _argument(self, expression: Expr) -> str:
-        """The argument of \\log, \\sin: without brackets where it is one sign."""
-        text = self._print(expression)
-        if isinstance(expression, Symbol | SampleOperator) and r"\sum" not in text and r"\frac" not in text:
-            return " " + text
-        if (expression.is_Integer and expression >= 0) or expression is S.Pi:
-            return " " + text
-        if isinstance(expression, Function) and text.startswith(
-            (r"\Gamma", r"\binom", r"|", r"I_", r"\lfloor")
-        ):
-            return " " + text
-        return self.bracket(text)
-
     def factor(self, expression: Expr, last: bool = False) -> str:
         """A factor of a product, in brackets where it needs them."""
         text = self._print(expression)
