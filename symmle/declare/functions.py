@@ -54,7 +54,7 @@ _RANGE = {"LambertW": (1, 2), "zeta": (1, 2), "elliptic_e": (1, 2), "elliptic_f"
 
 FUNCTIONS: dict[str, KnownFunction] = {
     **{name: KnownFunction(getattr(sympy, name)) for name in _ONE.split()},
-    **{name: KnownFunction(getattr(sympy, name), 2, 2, 1_000) for name in _TWO.split()},
+    **{name: KnownFunction(getattr(sympy, name), 2, 2, 50) for name in _TWO.split()},
     **{name: KnownFunction(getattr(sympy, name), 1, 1, 1_000) for name in _GROWING.split()},
     **{name: KnownFunction(getattr(sympy, name), *count, 100) for name, count in _RANGE.items()},
     "abs": KnownFunction(sympy.Abs),

@@ -75,7 +75,7 @@ def parse_expression(
     >>> parse_expression("0.3*x**2", {"x": Symbol("x")})
     3*x**2/10
     """
-    value = _Parser(text, names, what).parse()
+    value = _Parser(text, names, what, infinite).parse()
     if not isinstance(value, Expr):
         raise ModelError(
             f"Expected {what} to be a number or a formula, got `{shown(text)}`, which is true or false. "
@@ -96,7 +96,8 @@ def parse_expression(
 class _Parser(Bounded):
     """One text, one walk over its tree."""
 
-    def __init__(self, text: object, names: Mapping[str, Expr], what: str):
+    def __init__(self, text: object, names: Mapping[str, Expr], what: str, infinite: bool = False):
+        self.infinite = infinite
         if isinstance(text, bool) or not isinstance(text, (str, int, float)):
             raise ModelError(f"Expected {what} as text, got {shown(repr(text))}. Write it as a string.")
         self.text = text if isinstance(text, str) else repr(text)
@@ -140,9 +141,17 @@ class _Parser(Bounded):
         self.bytes = text.encode()
         try:
             return self.visit(tree.body)
+        except ModelError:
+            raise
         except RecursionError:
             raise ModelError(
                 f"Expected {self.what} of modest nesting, got `{shown(text)}`. Write it with fewer brackets."
+            ) from None
+        except (TypeError, ValueError, ArithmeticError, NotImplementedError, AttributeError) as problem:
+            # SymPy evaluates as it builds, and may find that there is no value
+            raise ModelError(
+                f"Expected {self.what} with a value, got `{shown(text)}`: {shown(problem) or 'undefined'}. "
+                "Mend the formula."
             ) from None
 
     def check_nesting(self, text: str) -> None:
@@ -215,6 +224,8 @@ class _Parser(Bounded):
         name = node.id
         if name in self.names:
             return self.names[name]
+        if name == "oo" and not self.infinite:
+            self.fail(node, "a finite number", "Infinity stands in bounds alone.")
         if name in CONSTANTS:
             return CONSTANTS[name]
         if name in FUNCTIONS:
@@ -318,7 +329,9 @@ class _Parser(Bounded):
             return self.called(node, function.build, tuple(self.condition(a) for a in node.args))
         if function.form == "hyper":
             return self.hyper(node, function)
+        outer, self.infinite = self.infinite, False
         arguments = tuple(self.expression(a) for a in node.args)
+        self.infinite = outer
         if name == "sqrt":
             return self.power(node, arguments[0], S.Half)
         for argument in arguments:
@@ -351,7 +364,9 @@ class _Parser(Bounded):
             self.fail(
                 index, "an index with a name of its own", f"`{name}` is declared already: rename the index."
             )
+        outer, self.infinite = self.infinite, True
         first, last = self.expression(low), self.expression(high)
+        self.infinite = outer
         for bound in (first, last):
             if (
                 bound.is_number
@@ -366,6 +381,9 @@ class _Parser(Bounded):
         self.names[name] = symbol
         summand = self.expression(node.args[0])
         del self.names[name]
+        endless = first.is_infinite or last.is_infinite
+        if endless and not summand.free_symbols - {symbol}:
+            self.fail(node, "an infinite sum with a symbol in it", "Write its value, as zeta(2).")
         return self.called(node, function.build, (summand, (symbol, first, last)))
 
     def hyper(self, node: ast.Call, function: KnownFunction) -> Basic:
