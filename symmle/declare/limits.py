@@ -69,3 +69,14 @@ def _bits(number: Any) -> int:
     if isinstance(number, Rational):
         return max(int(number.p).bit_length(), int(number.q).bit_length()) if number is not S.One else 0
     return 0
+
+
+def is_nested_beyond(text: str, depth: int) -> bool:
+    """Whether brackets, or signs in a row, are nested deeper, counted before Python parses the text."""
+    brackets = signs = 0
+    for character in text:
+        brackets += (character in "([") - (character in ")]")
+        signs = signs + 1 if character in "+-~" else (signs if character == " " else 0)
+        if brackets > depth or signs > depth:
+            return True
+    return False

@@ -18,7 +18,7 @@ from sympy import Basic, Expr, Rational, S, Symbol
 from sympy.logic.boolalg import Boolean, BooleanFalse, BooleanTrue
 
 from symmle.declare.functions import CONSTANTS, FUNCTIONS, KnownFunction
-from symmle.declare.limits import LARGEST_CONSTANT, Bounded
+from symmle.declare.limits import LARGEST_CONSTANT, Bounded, is_nested_beyond
 from symmle.declare.words import check_name, nearest, shown
 from symmle.errors import ModelError
 
@@ -124,7 +124,11 @@ class _Parser(Bounded):
                 f"Expected {self.what} in letters, digits and the signs + - * / ** ( ) , < > = & |, got "
                 f"`{shown(text)}`. Remove the other characters{' (a power is **)' if '^' in text else ''}."
             )
-        self.check_nesting(text)
+        if is_nested_beyond(text, DEEPEST_NESTING):
+            raise ModelError(
+                f"Expected {self.what} nested at most {DEEPEST_NESTING} deep, got `{shown(text)}`. "
+                "Write it with fewer brackets."
+            )
         try:
             tree = ast.parse(text, mode="eval")
         except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError) as problem:
@@ -153,17 +157,6 @@ class _Parser(Bounded):
                 f"Expected {self.what} with a value, got `{shown(text)}`: {shown(problem) or 'undefined'}. "
                 "Mend the formula."
             ) from None
-
-    def check_nesting(self, text: str) -> None:
-        depth = run = 0
-        for character in text:
-            depth += (character in "([") - (character in ")]")
-            run = run + 1 if character in "+-~" else (run if character == " " else 0)
-            if depth > DEEPEST_NESTING or run > DEEPEST_NESTING:
-                raise ModelError(
-                    f"Expected {self.what} nested at most {DEEPEST_NESTING} deep, got `{shown(text)}`. "
-                    "Write it with fewer brackets."
-                )
 
     def fail(self, node: ast.AST, expected: str, todo: str) -> NoReturn:
         start = getattr(node, "col_offset", 0)
