@@ -72,9 +72,14 @@ def _joined(power: sp.Pow) -> sp.Expr:
         positive = [f for f in base.args if f.is_positive]
         if positive:
             rest = sp.Mul(*(f for f in base.args if not f.is_positive))
-            return sp.Mul(*(_joined(sp.Pow(f, exponent)) if isinstance(sp.Pow(f, exponent), sp.Pow) else sp.Pow(f, exponent) for f in positive)) * (
-                rest**exponent
-            )
+            return sp.Mul(
+                *(
+                    _joined(sp.Pow(f, exponent))
+                    if isinstance(sp.Pow(f, exponent), sp.Pow)
+                    else sp.Pow(f, exponent)
+                    for f in positive
+                )
+            ) * (rest**exponent)
     return power
 
 

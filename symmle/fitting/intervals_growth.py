@@ -57,6 +57,7 @@ class Growth:
         return Number.rational(self.atoms, value)
 
     def monomial(self, exponent: Series) -> int:
+        exponent = {m: c for m, c in exponent.items() if not c.bounds[0] <= 0 <= c.bounds[1] or c.sign() != 0}
         key = frozenset((m, c.key) for m, c in exponent.items())
         found = self._ids.get(key)
         if found is None:
@@ -98,8 +99,8 @@ class Growth:
                 return 1
             # log log u against exp(L): any infinite L of this scale is at least log log u itself
             return -self._exponents[b][self.leading(self._exponents[b])].sign()
-        difference = self._difference(a, b)
-        return difference[self.leading(difference)].sign()
+        difference = {m: c for m, c in self._difference(a, b).items() if c.sign() != 0}
+        return difference[self.leading(difference)].sign() if difference else 0
 
     def leading(self, series: Iterable[int]) -> int:
         best: int | None = None
@@ -164,6 +165,9 @@ class Growth:
         for m, c in exponent.items():
             if m != top:
                 bracket = add_bounds(bracket, multiply_bounds(c.bounds, self._ratio_bounds(m, top)))
+        if len(exponent) == 1 and bracket[0] <= 0 <= bracket[1]:  # a sign that is known exactly
+            sign = exponent[top].sign()
+            return (0.0, math.inf) if sign > 0 else (-math.inf, 0.0)
         least = self.monomial_bounds(top)[0]
         if bracket[0] > 0:
             return multiply_bounds((bracket[0], bracket[0]), (least, least))[0], math.inf
@@ -347,7 +351,9 @@ class Growth:
         coefficients = [Fraction(1, math.factorial(k)) for k in range(self.order)]
         ends = exp_bounds((min(lo, 0.0), max(hi, 0.0)))
         last = 1 / math.factorial(self.order)
-        inner = self.polynomial(coefficients, small, multiply_bounds(ends, (last * (1 - 1e-15), last * (1 + 1e-15))))
+        inner = self.polynomial(
+            coefficients, small, multiply_bounds(ends, (last * (1 - 1e-15), last * (1 + 1e-15)))
+        )
         return self.multiply(outer, inner)
 
     def taylor(self, values: Sequence[Number], small: Series, second: Bounds) -> Series:

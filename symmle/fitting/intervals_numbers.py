@@ -14,6 +14,7 @@ from fractions import Fraction
 Bounds = tuple[float, float]
 Terms = dict[tuple[int, ...], Fraction]
 _LONGEST = 400
+_PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
 
 
 class UnresolvedError(ArithmeticError):
@@ -154,6 +155,9 @@ class Number:
             return 1
         if hi < 0:
             return -1
+        exact = self._sign_of_logarithms() if self.terms is not None else None
+        if exact is not None:
+            return exact
         raise UnresolvedError(f"the sign of a number in [{lo:.3g}, {hi:.3g}] is not known")
 
     def __neg__(self) -> Number:
@@ -206,7 +210,7 @@ class Number:
             return Number.rational(self.atoms, 1 / self.fraction)
         self.sign()
         if self.terms is not None and len(self.terms) == 1:
-            (product, factor), = self.terms.items()
+            ((product, factor),) = self.terms.items()
             found = Number.rational(self.atoms, 1 / factor)
             for a in product:
                 single = Number(self.atoms, {(a,): Fraction(1)})
@@ -221,21 +225,66 @@ class Number:
         if self.terms is not None and len(self.terms) == 1:
             ((product, factor),) = self.terms.items()
             singles = [Number(self.atoms, {(a,): Fraction(1)}) for a in product]
-            if product and factor > 0 and (len(product) > 1 or factor != 1) and all(a.bounds[0] > 0 for a in singles):
+            if (
+                product
+                and factor > 0
+                and (len(product) > 1 or factor != 1)
+                and all(a.bounds[0] > 0 for a in singles)
+            ):
                 total = Number.rational(self.atoms, factor).logarithm()
                 for single in singles:
                     total = total + single.logarithm()
                 return total
-            base, exponent = _perfect_power(factor)
-            if not product and exponent > 1:
-                return Number.rational(self.atoms, base).logarithm() * Number.rational(self.atoms, exponent)
-            if not product and 0 < factor < 1:
-                return -Number.rational(self.atoms, 1 / factor).logarithm()
+            if not product and factor > 0:
+                return self._rational_logarithm(factor)
+        return self._named_logarithm()
+
+    def _named_logarithm(self) -> Number:
         found = self.function("log", log_bounds)
         if found.terms is not None:
             ((atom,),) = found.terms
             self.atoms.logarithm_of[atom] = self
         return found
+
+    def _rational_logarithm(self, f: Fraction) -> Number:
+        """By the logarithms of small primes, so that products of data that agree do agree."""
+        total = Number(self.atoms, {})
+        for whole, sign in ((f.numerator, 1), (f.denominator, -1)):
+            rest = whole
+            for p in _PRIMES:
+                power = 0
+                while rest % p == 0:
+                    rest //= p
+                    power += 1
+                if power:
+                    total = total + Number.rational(self.atoms, p)._named_logarithm() * Number.rational(
+                        self.atoms, sign * power
+                    )
+            if rest != 1:
+                total = total + Number.rational(self.atoms, rest)._named_logarithm() * Number.rational(
+                    self.atoms, sign
+                )
+        return total
+
+    def _sign_of_logarithms(self) -> int | None:
+        """The sign of sum c_i log q_i where the c_i are commensurable: that of a product compared with 1."""
+        assert self.terms is not None
+        bases, factors = [], []
+        for product, factor in self.terms.items():
+            base = self.atoms.logarithm_of.get(product[0]) if len(product) == 1 else None
+            if base is None or not base.is_rational:
+                return None
+            bases.append(base.fraction)
+            factors.append(factor)
+        ratios = [f / abs(factors[0]) for f in factors]
+        common = math.lcm(*(r.denominator for r in ratios))
+        powers = [int(r * common) for r in ratios]
+        if max(map(abs, powers)) > 400 or len(powers) > 60:
+            return None
+        result = Fraction(1)
+        for base, power in zip(bases, powers, strict=True):
+            result *= base**power
+        return (result > 1) - (result < 1)
 
     def exponential(self) -> Number:
         """exp, where exp(n log c) is c**n for an integer n."""
@@ -246,35 +295,18 @@ class Number:
         outside, inside = Number.rational(self.atoms, 1), dict(self.terms)
         for product, factor in self.terms.items():
             base = self.atoms.logarithm_of.get(product[0]) if len(product) == 1 else None
-            if base is not None and factor.denominator == 1 and abs(factor) <= 8:
+            if (
+                base is not None
+                and factor.denominator == 1
+                and abs(factor) <= (2000 if base.is_rational else 8)
+            ):
                 del inside[product]
+                if base.is_rational:
+                    outside = outside * Number.rational(self.atoms, base.fraction ** int(factor))
+                    continue
                 step = base if factor > 0 else base.inverse()
                 for _ in range(abs(int(factor))):
                     outside = outside * step
         if not inside:
             return outside
         return outside * Number(self.atoms, inside).function("exp", exp_bounds)
-
-
-def _perfect_power(f: Fraction) -> tuple[Fraction, int]:
-    """f = base**exponent for an exponent of 2, 3 or 4 (else 1)."""
-    for exponent in (4, 3, 2):
-        roots = []
-        for whole in (f.numerator, f.denominator):
-            if whole <= 0 or whole.bit_length() > 900:
-                break
-            root = round(whole ** (1 / exponent)) if whole.bit_length() < 50 else _integer_root(whole, exponent)
-            if root**exponent == whole:
-                roots.append(root)
-        if len(roots) == 2 and f != 1:
-            return Fraction(*roots), exponent
-    return f, 1
-
-
-def _integer_root(n: int, k: int) -> int:
-    guess = 1 << -(-n.bit_length() // k)
-    while True:
-        better = ((k - 1) * guess + n // guess ** (k - 1)) // k
-        if better >= guess:
-            return guess
-        guess = better

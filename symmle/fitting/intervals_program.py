@@ -27,8 +27,8 @@ from symmle.fitting.intervals_functions import (
 )
 from symmle.sample import Count, Maximum, Mean, Minimum, SampleOperator, Total
 
-
 _SHIFTED_FROM = 100.0
+_MOST_ROWS = 50_000
 
 
 class NoEnclosureError(ValueError):
@@ -63,6 +63,12 @@ class Rows:
         table, weight = table[:, weight > 0], weight[weight > 0]
         if not table.shape[1]:
             raise NoEnclosureError("there are no rows of positive weight")
+        if table.shape[1] > _MOST_ROWS:
+            raise NoEnclosureError(
+                f"{table.shape[1]} rows are more than enclosures are made for ({_MOST_ROWS})"
+            )
+        if not np.all(np.isfinite(table)):
+            raise NoEnclosureError("the rows hold values that are not finite")
         distinct, inverse = np.unique(table, axis=1, return_inverse=True)
         merged = np.zeros(distinct.shape[1])
         np.add.at(merged, inverse.ravel(), weight)
@@ -257,8 +263,14 @@ class Evaluation:
                 inner = inner.rescaled(np.broadcast_to(shift, inner.shift.shape))
             mean = Jet(
                 iv.weighted_mean(_spread(inner.value, rows), rows.shares),
-                tuple(None if g is None else iv.weighted_mean(_spread(g, rows), rows.shares) for g in inner.gradient),
-                tuple(None if h is None else iv.weighted_mean(_spread(h, rows), rows.shares) for h in inner.hessian),
+                tuple(
+                    None if g is None else iv.weighted_mean(_spread(g, rows), rows.shares)
+                    for g in inner.gradient
+                ),
+                tuple(
+                    None if h is None else iv.weighted_mean(_spread(h, rows), rows.shares)
+                    for h in inner.hessian
+                ),
                 shift,
             )
             if isinstance(e, Total):
@@ -268,7 +280,9 @@ class Evaluation:
             inner = self.enclosure(e.summand)
             pick = np.min if isinstance(e, Minimum) else np.max
             return self._constant(
-                Interval(pick(inner.value.lo, axis=-1, keepdims=True), pick(inner.value.hi, axis=-1, keepdims=True))
+                Interval(
+                    pick(inner.value.lo, axis=-1, keepdims=True), pick(inner.value.hi, axis=-1, keepdims=True)
+                )
             )
         raise NoEnclosureError(f"{type(e).__name__} has no enclosure")
 
@@ -293,7 +307,34 @@ class Evaluation:
         total = self.jet(terms[0])
         for t in terms[1:]:
             total = self._sum(total, self.jet(t))
-        return total
+        return self._beside_conjugate(e, total)
+
+    def _beside_conjugate(self, e: sp.Add, direct: Jet) -> Jet:
+        """R + sqrt(Q) = (Q - R**2)/(sqrt(Q) - R): one of the two loses no figures."""
+        roots = [
+            t
+            for t in e.args
+            if any(isinstance(f, sp.Pow) and f.exp == sp.S.Half for f in sp.Mul.make_args(t))
+        ]
+        if len(roots) != 1:
+            return direct
+        root, rest = roots[0], e - roots[0]
+        if not (root.free_symbols | rest.free_symbols) & set(self.parameters):
+            return direct
+        upper = self.jet(sp.expand(root**2 - rest**2))
+        below = self._sum(
+            self.jet(root), self._product(self._constant(Interval.of([[-1.0]])), self.jet(rest))
+        )
+        other, direct = self._product(upper, self._power(below, sp.S.NegativeOne)).plain, direct.plain
+
+        def both(a: Interval | None, b: Interval | None) -> Interval | None:
+            return None if a is None or b is None else a.intersection(b)
+
+        return Jet(
+            direct.value.intersection(other.value),
+            tuple(map(both, direct.gradient, other.gradient)),
+            tuple(map(both, direct.hessian, other.hessian)),
+        )
 
     def _of_product(self, e: sp.Mul) -> Jet:
         factors = list(e.args)
@@ -313,7 +354,12 @@ class Evaluation:
             if not isinstance(f, Mean):
                 continue
             for g in factors:
-                if isinstance(g, sp.Pow) and g.exp == -1 and isinstance(g.base, Mean) and g.base.columns == f.columns:
+                if (
+                    isinstance(g, sp.Pow)
+                    and g.exp == -1
+                    and isinstance(g.base, Mean)
+                    and g.base.columns == f.columns
+                ):
                     factors.remove(f)
                     factors.remove(g)
                     average = self._weighted_average(f, g.base)
@@ -375,7 +421,11 @@ class Evaluation:
         power = self.enclosure(exponent)
         constant = all(g is None for g in power.gradient)
         below = self.enclosure(base)
-        if constant and np.all(power.value.lo == power.value.hi) and np.all(power.value.lo == np.floor(power.value.lo)):
+        if (
+            constant
+            and np.all(power.value.lo == power.value.hi)
+            and np.all(power.value.lo == np.floor(power.value.lo))
+        ):
             return self._integer_powers(below, power.value.lo)
         if np.any((below.value.lo <= 0) & (below.value.hi >= 0)) and np.any(below.value.lo == 0):
             return self._power_of_zero(below, power)

@@ -140,7 +140,9 @@ log_normal_distribution = increasing(special.log_ndtr, most=0.0, slack=_MARGIN)
 
 def complementary_error_function(a: Interval) -> Interval:
     lo, hi = special.erfc(a.hi), special.erfc(a.lo)
-    return Interval(np.maximum(lo * (1 - _MARGIN) - 1e-300, 0.0), np.minimum(hi * (1 + _MARGIN) + 1e-300, 2.0))
+    return Interval(
+        np.maximum(lo * (1 - _MARGIN) - 1e-300, 0.0), np.minimum(hi * (1 + _MARGIN) + 1e-300, 2.0)
+    )
 
 
 def lambert_w(a: Interval, branch: int) -> Interval:
@@ -154,10 +156,14 @@ def lambert_w(a: Interval, branch: int) -> Interval:
         lower, upper = w - margin, w + margin
         if branch == 0:
             lower = np.maximum(lower, -1.0)
-            holds = (lower * np.exp(lower) <= x + np.abs(x) * 1e-14) & (upper * np.exp(upper) >= x - np.abs(x) * 1e-14)
+            holds = (lower * np.exp(lower) <= x + np.abs(x) * 1e-14) & (
+                upper * np.exp(upper) >= x - np.abs(x) * 1e-14
+            )
         else:
             upper = np.minimum(upper, -1.0)
-            holds = (lower * np.exp(lower) >= x - np.abs(x) * 1e-14) & (upper * np.exp(upper) <= x + np.abs(x) * 1e-14)
+            holds = (lower * np.exp(lower) >= x - np.abs(x) * 1e-14) & (
+                upper * np.exp(upper) <= x + np.abs(x) * 1e-14
+            )
         least = np.where(branch == 0, -1.0, -np.inf)
         most = np.where(branch == 0, np.inf, -1.0)
         return np.where(holds, lower, least), np.where(holds, upper, most)

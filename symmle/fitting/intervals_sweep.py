@@ -11,6 +11,7 @@ exists: on the compact middle l takes its largest value, at a point that no box 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -21,12 +22,14 @@ import sympy as sp
 
 from symmle.fitting import intervals as iv
 from symmle.fitting.intervals import Array, Interval
+from symmle.fitting.intervals_growth import Growth
 from symmle.fitting.intervals_numbers import UnresolvedError
 from symmle.fitting.intervals_program import Evaluation, NoEnclosureError, Rows
 from symmle.fitting.tails import Tail
 
 _ENTRIES = 150_000  # boxes times rows in one evaluation
-_TAIL_STEPS = (2.0, 4.0, 8.0, 16.0, 64.0, 2.0**10, 2.0**16, 2.0**24, 2.0**36)
+_TAIL_STEPS = (4.0, 16.0, 64.0, 2.0**10, 2.0**16, 2.0**24, 2.0**36)
+_EFFORTS = ((2, 5), (4, 10))  # terms of Taylor's series, terms of an expansion
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +97,9 @@ class Isolator:
         right_start, right_text = self._tail(o.upper, upper, right, 1)
         self._settle(self._cut(left_start, left) + self._cut(right, right_start))
         root = self._sharpened(left, right)
-        return Isolation(root, left_text, right_text, self.boxes, self.by_value, (self.best, float(at[0].hi[0])))
+        return Isolation(
+            root, left_text, right_text, self.boxes, self.by_value, (self.best, float(at[0].hi[0]))
+        )
 
     # -- enclosures ------------------------------------------------------------------------------------
 
@@ -113,7 +118,9 @@ class Isolator:
             zero = Interval(np.zeros(shape), np.zeros(shape))
             parts.append([zero if i is None else _full(i, shape) for i in entries])
         return [
-            Interval(np.concatenate([p[k].lo for p in parts])[:, 0], np.concatenate([p[k].hi for p in parts])[:, 0])
+            Interval(
+                np.concatenate([p[k].lo for p in parts])[:, 0], np.concatenate([p[k].hi for p in parts])[:, 0]
+            )
             for k in range(order + 1)
         ]
 
@@ -152,45 +159,72 @@ class Isolator:
         _, at_hi, _ = self._refined(hi, hi)
         good = (bend.hi < 0) & (at_lo.lo > 0) & (at_hi.hi < 0)
         if not good.any():
-            raise _Open("the second derivative at the estimate is not enclosed below zero, or the score does not change sign")
+            raise _Open(
+                "the second derivative at the estimate is not enclosed below zero, or the score does not change sign"
+            )
         index = int(np.argmax(good))
         return float(lo[index]), float(hi[index])
 
     def _tail(self, end: sp.Expr, limit: float, edge: float, side: int) -> tuple[float, str]:
-        """Where the tail begins, and what was shown on it."""
-        o = self.objective
-        reason = "no tail was tried"
-        for step in _TAIL_STEPS:
-            start = self._tail_start(limit, edge, side, step * (1.0 + 0.5 * (0.5 - self.ratio)))
-            if start is None or not (edge < start < limit if side > 0 else limit < start < edge):
-                continue
-            for order, length in ((2, 5), (4, 10)):
-                if monotonic() > self.deadline:
-                    raise _Open(f"the time is over before the tail towards {end} is bounded ({reason})")
-                tail = Tail(o.variable, Fraction(start), end, o.samples, self.deadline, order, length)
-                try:
-                    bounds = tail.bounds(o.log_likelihood)
-                    if bounds[1] < self.best:
-                        return start, f"l <= {bounds[1]:.6g} from {start:.6g} to {end}"
-                    reason = f"l is only known to be in [{bounds[0]:.6g}, {bounds[1]:.6g}]"
-                except UnresolvedError as trouble:
-                    reason = str(trouble)
-                if o.score is None:
+        """Where the tail begins, and what was shown on it: found outwards, then brought closer."""
+        begun, failed, reason = monotonic(), 2.0, "no tail was tried"
+        for effort in _EFFORTS:
+            for step in _TAIL_STEPS:
+                found = self._tail_at(end, limit, edge, side, step, effort)
+                if isinstance(found, str):
+                    failed, reason = step, found or reason
                     continue
-                try:
-                    slope = tail.bounds(o.score)
-                except UnresolvedError:
-                    continue
-                if (slope[1] < 0) if side > 0 else (slope[0] > 0):
-                    return start, f"l falls from {start:.6g} to {end}"
+                for _ in range(3):  # a long middle costs more than a few expansions
+                    if monotonic() - begun > 0.1 * (self.deadline - self.started):
+                        break
+                    closer = math.sqrt(failed * step)
+                    tries = (self._tail_at(end, limit, edge, side, closer, e) for e in _EFFORTS)
+                    better = next((t for t in tries if not isinstance(t, str)), None)
+                    if better is None:
+                        failed = closer
+                    else:
+                        found, step = better, closer
+                return found
         raise _Open(f"the tail towards {end} is not bounded: {reason}")
 
-    def _tail_start(self, limit: float, edge: float, side: int, step: float) -> float | None:
-        if np.isinf(limit):
-            start = edge + side * (self.scale * step / 2 + (abs(edge) * (step - 2) / 2))
-        else:
-            start = limit - (limit - edge) / step
-        return float(start) if np.isfinite(start) and start != limit else None
+    def _tail_at(
+        self, end: sp.Expr, limit: float, edge: float, side: int, step: float, effort: tuple[int, int]
+    ) -> tuple[float, str] | str:
+        """Where this tail begins and what was shown on it, or why nothing was."""
+        o = self.objective
+        size, start = self._tail_start(end, edge, side, step * (1.0 + 0.5 * (0.5 - self.ratio)))
+        if not (edge < start < limit if side > 0 else limit < start < edge):
+            return ""
+        if monotonic() > self.deadline:
+            raise _Open(f"the time is over before the tail towards {end} is bounded")
+        tail = Tail(o.variable, size, end, side, o.samples, self.deadline, *effort)
+        try:
+            bounds = tail.bounds(o.log_likelihood)
+            if bounds[1] < self.best:
+                return start, f"l <= {bounds[1]:.6g} from {start:.6g} to {end}"
+            reason = f"l is only known to be in [{bounds[0]:.6g}, {bounds[1]:.6g}]"
+        except UnresolvedError as trouble:
+            reason = str(trouble)
+        if o.score is None:
+            return reason
+        try:
+            slope = tail.bounds(o.score)
+        except UnresolvedError:
+            return reason
+        if (slope[1] < 0) if side > 0 else (slope[0] > 0):
+            return start, f"l falls from {start:.6g} to {end}"
+        return reason
+
+    def _tail_start(self, end: sp.Expr, edge: float, side: int, step: float) -> tuple[Fraction, float]:
+        """The size of a tail, a square of five bits, and a float that lies in it, close to where it begins."""
+        begin = Fraction(int(Growth.START))
+        if not end.is_finite:
+            distance = abs(self.scale * step / 2 + side * edge + abs(edge) * (step - 2) / 2)
+            size = _short_square(distance / float(begin))
+            return size, float(side * size * begin)
+        size = _short_square(abs(float(end) - edge) / step * float(begin))
+        exact = float(end) - side * float(size / begin)
+        return size, float(np.nextafter(exact, side * np.inf) + side * 4e-16 * abs(float(end)))
 
     def _cut(self, lo: float, hi: float) -> list[tuple[float, float]]:
         if lo >= hi:
@@ -248,6 +282,12 @@ class Isolator:
                 break
             lo, hi = new_lo, new_hi
         return lo, hi
+
+
+def _short_square(x: float) -> Fraction:
+    """A square near x, of a number of five bits."""
+    mantissa, exponent = math.frexp(math.sqrt(max(x, 1e-290)))
+    return (Fraction(max(round(mantissa * 32), 1), 32) * Fraction(2) ** exponent) ** 2
 
 
 def _float(e: sp.Expr) -> float:

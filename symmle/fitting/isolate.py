@@ -1,28 +1,31 @@
 """Is the fitted point the global maximum for the data at hand? A proof by enclosures, or the reason for none.
 
-`isolate` writes the log-likelihood as a function of the one parameter that is left: the others are closed in it
-and maximise for each of its values (the derivation's profile certificate), or there are no others. The proof is in
-`intervals_sweep`; what it needs is stored in the certificate, whose `check` does it again with other cuts.
+The log-likelihood is written as a function of one parameter: the others are closed in it and maximise for each
+of its values (the derivation's profile certificate); or there are no others; or two positive parameters are
+reduced along the orbits of a scaling (`intervals_orbits`). The proof in one parameter is in `intervals_sweep`; all
+that it needs is stored in the certificate, whose `check` does it again with other cuts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from time import monotonic
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
+from symmle.algebra import GaveUp, attempt_within
 from symmle.estimator import Certificate, Kind, Scope
 from symmle.fitting.intervals import Array
 from symmle.fitting.intervals_forms import condensed
+from symmle.fitting.intervals_orbits import Orbit, orbit_of
 from symmle.fitting.intervals_program import NoEnclosureError, Rows
 from symmle.fitting.intervals_sweep import Isolation, Isolator, Objective
 from symmle.record import Condition
 
-Sample = tuple[Mapping[sp.Symbol, Array], Array | None]  # columns -> values of the rows; weights
 StoredSample = tuple[tuple[sp.Symbol, ...], tuple[tuple[float, ...], ...], tuple[float, ...]]
 
 SIGN_CHANGE = "sign of the score on both sides of a unique root"
@@ -48,6 +51,8 @@ class GlobalOnData(Certificate):
     scope: Scope = Scope.DATA
     conditions: tuple[Condition, ...] = ()
     seconds: float = 5.0
+    orbit: Orbit | None = None  # how two parameters became the one, and of which log-likelihood
+    before: sp.Expr | None = None
 
     def check(self) -> tuple[bool, str]:
         """The isolation again from the stored expressions and rows, with other subdivisions."""
@@ -55,12 +60,23 @@ class GlobalOnData(Certificate):
             Rows.of({c: np.array(v) for c, v in zip(columns, values, strict=True)}, np.array(weights))
             for columns, values, weights in self.samples
         )
-        objective = Objective(self.log_likelihood, self.score, self.parameter, self.lower, self.upper, samples)
+        if self.orbit is not None:
+            again = attempt_within(
+                4 * self.seconds, orbit_of, self.before, (self.orbit.first, self.orbit.second), samples
+            )
+            if isinstance(again, GaveUp) or again.log_likelihood != self.log_likelihood:
+                return False, "the reduction along orbits is not found again"
+        objective = Objective(
+            self.log_likelihood, self.score, self.parameter, self.lower, self.upper, samples
+        )
         found = Isolator(objective, self.estimate, 4 * self.seconds, ratio=0.45).run()
         if isinstance(found, str):
             return False, found
         if found.root[0] > self.root[1] or found.root[1] < self.root[0]:
-            return False, f"the root is in [{found.root[0]!r}, {found.root[1]!r}], not in [{self.root[0]!r}, {self.root[1]!r}]"
+            return (
+                False,
+                f"the root is in [{found.root[0]!r}, {found.root[1]!r}], not in [{self.root[0]!r}, {self.root[1]!r}]",
+            )
         return True, (
             f"{self.parameter} in [{found.root[0]:.15g}, {found.root[1]:.15g}]; {found.left}; {found.right}; "
             f"{found.boxes} boxes between, {found.by_value} of them by value"
@@ -69,7 +85,7 @@ class GlobalOnData(Certificate):
 
 def isolate(
     derivation: Any,
-    samples: Sequence[Sample],
+    samples: Any,
     estimates: Mapping[Any, float],
     deadline: float = 5.0,
     constants: Mapping[sp.Symbol, Any] | None = None,
@@ -81,7 +97,7 @@ def isolate(
     derivation
         An object with `model`, `estimator`, `likelihood` and `score`.
     samples
-        For each sample of the model, its columns as arrays and its weights (None: all one).
+        For each sample of the model, its columns as arrays and its weights (None: all one); or a `Table`.
     estimates
         Parameter (symbol or name) to number.
     deadline
@@ -89,15 +105,48 @@ def isolate(
     constants
         Values of constants that the model leaves open.
     """
-    try:
-        objective = objective_of(derivation, samples, constants or {})
-    except NoEnclosureError as reason:
-        return str(reason)
-    estimate = _named(estimates, objective.variable)
-    found = Isolator(objective, estimate, deadline).run()
+    until = monotonic() + deadline
+    prepared = attempt_within(deadline, _prepared, derivation, samples, constants or {})
+    if isinstance(prepared, GaveUp):
+        return prepared.reason
+    if isinstance(prepared, str):
+        return prepared
+    objective, orbit, before = prepared
+    if orbit is None:
+        estimate = _named(estimates, objective.variable)
+    else:
+        estimate = orbit.coordinate(_named(estimates, orbit.first), _named(estimates, orbit.second))
+    found = Isolator(objective, estimate, until - monotonic()).run()
     if isinstance(found, str):
         return found
-    return certified(objective, found, estimate, deadline)
+    certificate = certified(objective, found, estimate, deadline)
+    if orbit is None or isinstance(certificate, str):
+        return certificate
+    return replace(certificate, orbit=orbit, before=before)
+
+
+def _prepared(
+    derivation: Any, samples: Any, constants: Mapping[sp.Symbol, Any]
+) -> tuple[Objective, Orbit | None, sp.Expr | None] | str:
+    try:
+        rows = tuple(Rows.of(*_columns_and_weights(s)) for s in getattr(samples, "samples", samples))
+        try:
+            return objective_of(derivation, rows, constants), None, None
+        except NoEnclosureError as reason:
+            first_reason = str(reason)
+        try:
+            return _orbit_objective(derivation, rows, constants)
+        except NoEnclosureError as reason:
+            return f"{first_reason}; {reason}"
+    except NoEnclosureError as reason:
+        return str(reason)
+
+
+def _columns_and_weights(sample: Any) -> tuple[Mapping[sp.Symbol, Array], Array | None]:
+    if hasattr(sample, "columns"):
+        return sample.columns, sample.weights
+    columns, weights = sample
+    return columns, weights
 
 
 def certified(objective: Objective, found: Isolation, estimate: float, seconds: float) -> GlobalOnData | str:
@@ -131,38 +180,60 @@ def certified(objective: Objective, found: Isolation, estimate: float, seconds: 
     )
 
 
-def objective_of(derivation: Any, samples: Sequence[Sample], constants: Mapping[sp.Symbol, Any]) -> Objective:
+def objective_of(derivation: Any, rows: tuple[Rows, ...], constants: Mapping[sp.Symbol, Any]) -> Objective:
     """The profile log-likelihood in the one parameter that is left; NoEnclosureError says why there is none."""
     model, estimator = derivation.model, derivation.estimator
-    free = [p for p in model.parameters if p in set(derivation.score.equations)]
-    closed = {p: e for p, e in estimator.closed.items()}
-    left = [p for p in free if p not in closed]
+    free = list(derivation.score.equations)
+    closed = {p: e for p, e in estimator.closed.items() if p in free}
     if len(free) == 1:
-        closed, left = {}, free
+        closed = {}
+    left = [p for p in free if p not in closed]
     if len(left) != 1:
         raise NoEnclosureError(f"{len(left)} parameters are left, the isolation is for one")
     if closed and estimator.profile_certificate is None:
         raise NoEnclosureError("the closed part is not proved to be the conditional maximum")
+    variable = left[0]
+    values = _values(model, constants)
+    lower, upper = _domain(model, variable, closed, rows, values)
+    log_likelihood = _written(derivation.likelihood.log_likelihood, closed, values)
+    score = _written(derivation.score.equations[variable], closed, values)
+    return Objective(log_likelihood, score, variable, lower, upper, rows)
+
+
+def _orbit_objective(
+    derivation: Any, rows: tuple[Rows, ...], constants: Mapping[sp.Symbol, Any]
+) -> tuple[Objective, Orbit, sp.Expr]:
+    """Two positive parameters reduced along orbits, after what is proved to be a conditional maximum."""
+    model, estimator = derivation.model, derivation.estimator
+    free = list(derivation.score.equations)
+    closed = {p: e for p, e in estimator.closed.items() if p in free}
+    if len(free) == 2 or estimator.profile_certificate is None:
+        closed = {}
+    left = tuple(p for p in free if p not in closed)
+    if len(left) != 2:
+        raise NoEnclosureError(f"{len(left)} parameters are left, orbits are for two")
+    values = _values(model, constants)
+    for p in left:
+        if _domain(model, p, {q: sp.S.Zero for q in free if q != p}, rows, values) != (sp.S.Zero, sp.oo):
+            raise NoEnclosureError("orbits are for two parameters with the domain (0, oo)")
+    before = _written(derivation.likelihood.log_likelihood, closed, values)
+    orbit = orbit_of(before, left, rows)
+    objective = Objective(orbit.log_likelihood, orbit.score, orbit.kappa, sp.S.Zero, sp.oo, rows)
+    return objective, orbit, before
+
+
+def _written(e: sp.Expr, closed: Mapping[sp.Symbol, sp.Expr], values: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr:
+    for _ in closed:
+        e = e.subs(closed)
+    return condensed(e.subs(values))
+
+
+def _values(model: Any, constants: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, sp.Expr]:
     if model.declaration.constraints:
         raise NoEnclosureError("the parameters are bound by constraints")
-    variable = left[0]
-    rows = tuple(Rows.of(columns, weights) for columns, weights in samples)
-    values = {s: sp.Rational(v) if isinstance(v, float) else sp.sympify(v) for s, v in _known(model, constants)}
-
-    def written(e: sp.Expr) -> sp.Expr:
-        for _ in closed:
-            e = e.subs(closed)
-        return condensed(e.subs(values))
-
-    lower, upper = _domain(model, variable, closed, rows, values)
-    return Objective(
-        written(derivation.likelihood.log_likelihood),
-        written(derivation.score.equations[variable]),
-        variable,
-        lower,
-        upper,
-        rows,
-    )
+    if model.declaration.latent:
+        raise NoEnclosureError("there are latent variables")
+    return {s: sp.Rational(v) if isinstance(v, float) else sp.sympify(v) for s, v in _known(model, constants)}
 
 
 def _known(model: Any, constants: Mapping[sp.Symbol, Any]) -> list[tuple[sp.Symbol, Any]]:
@@ -184,7 +255,11 @@ def _named(values: Mapping[Any, float], symbol: sp.Symbol) -> float:
 
 
 def _domain(
-    model: Any, variable: sp.Symbol, closed: Mapping[sp.Symbol, sp.Expr], rows: tuple[Rows, ...], values: Mapping[sp.Symbol, Any]
+    model: Any,
+    variable: sp.Symbol,
+    closed: Mapping[sp.Symbol, sp.Expr],
+    rows: tuple[Rows, ...],
+    values: Mapping[sp.Symbol, Any],
 ) -> tuple[sp.Expr, sp.Expr]:
     """The parameter's interval, cut down to where every row is in the support."""
     domain = model.parameters[variable]
@@ -199,7 +274,9 @@ def _domain(
             if not moving:
                 continue
             if moving != {variable} or not isinstance(support, sp.Interval):
-                raise NoEnclosureError(f"the support of {column} moves with {', '.join(map(str, sorted(moving, key=str)))}")
+                raise NoEnclosureError(
+                    f"the support of {column} moves with {', '.join(map(str, sorted(moving, key=str)))}"
+                )
             data = sample.columns[column][0]
             for bound, least in ((support.start, True), (support.end, False)):
                 if variable not in bound.free_symbols:

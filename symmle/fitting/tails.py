@@ -24,13 +24,18 @@ from symmle.sample import Count, Maximum, Mean, Minimum, SampleOperator, Total
 
 
 class Tail:
-    """The set of t beyond `start`: towards oo or -oo, or between `start` and a finite `end`."""
+    """The t with t >= 256 size (t <= -256 size) for the end oo (-oo), or within size/256 of a finite end.
+
+    `side` is 1 where the end is the upper one. A size that is a square of a short number lets square roots
+    of the parameter have exact coefficients.
+    """
 
     def __init__(
         self,
         variable: sp.Symbol,
-        start: Fraction,
+        size: Fraction,
         end: sp.Expr,
+        side: int,
         samples: tuple[Rows, ...],
         deadline: float,
         order: int = 3,
@@ -43,18 +48,13 @@ class Tail:
         self.column_samples = {c: rows for rows in samples for c in rows.columns}
         self._plain = Evaluation({}, samples, 0)
         self._known: dict[tuple[sp.Basic, int | None], Series] = {}
-        begin = Fraction(int(Growth.START))
         u = self.growth.u
         if end in (sp.oo, -sp.oo):
-            self._variable = {u: self._rational(start / begin)}
+            self._variable = {u: self._rational(side * size)}
         else:
-            limit = self._constant_of(end)
-            low, high = limit.bounds
-            gap = Fraction(start) - Fraction(high if start < low else low)
             falling = self.growth.quotient(0, u)
-            self._variable = self.growth.add(
-                self.growth.constant(limit), {falling: self._rational(gap * begin)}
-            )
+            limit = self.growth.constant(self._constant_of(end))
+            self._variable = self.growth.add(limit, {falling: self._rational(-side * size)})
 
     def bounds(self, expression: sp.Expr) -> Bounds:
         """An enclosure of all values on the tail; raises UnresolvedError or NoEnclosureError."""
@@ -89,7 +89,9 @@ class Tail:
             if e == self.variable:
                 return self._variable
             if e in self.column_samples and row is not None:
-                return grow.constant(self._rational(Fraction(float(self.column_samples[e].columns[e][0, row]))))
+                return grow.constant(
+                    self._rational(Fraction(float(self.column_samples[e].columns[e][0, row])))
+                )
             raise NoEnclosureError(f"the symbol {e} has no value")
         if isinstance(e, sp.Add):
             return self._sum(e, row)
@@ -135,8 +137,12 @@ class Tail:
     def _sum(self, e: sp.Add, row: int | None) -> Series:
         parts = [self.series(a, row) for a in e.args]
         for index, term in enumerate(e.args):
-            root = next((f for f in sp.Mul.make_args(term) if isinstance(f, sp.Pow) and f.exp == sp.S.Half), None)
-            rest = self.growth.add(*(p for k, p in enumerate(parts) if k != index)) if root is not None else {}
+            root = next(
+                (f for f in sp.Mul.make_args(term) if isinstance(f, sp.Pow) and f.exp == sp.S.Half), None
+            )
+            rest = (
+                self.growth.add(*(p for k, p in enumerate(parts) if k != index)) if root is not None else {}
+            )
             if not rest or not parts[index]:
                 continue
             top, other = self.growth.leading(parts[index]), self.growth.leading(rest)
@@ -155,14 +161,23 @@ class Tail:
             if not isinstance(f, sp.besseli):
                 continue
             for g in factors:
-                if isinstance(g, sp.Pow) and g.exp == -1 and isinstance(g.base, sp.besseli) and g.base.args[1] == f.args[1]:
+                if (
+                    isinstance(g, sp.Pow)
+                    and g.exp == -1
+                    and isinstance(g.base, sp.besseli)
+                    and g.base.args[1] == f.args[1]
+                ):
                     factors.remove(f)
                     factors.remove(g)
                     found = self.growth.multiply(found, self._bessel_quotient(f, g.base, row))
                     break
         parts = []
         for f in factors:
-            if isinstance(f, sp.log) and isinstance(f.args[0], sp.Abs | sp.Symbol) and not self.series(f.args[0], row):
+            if (
+                isinstance(f, sp.log)
+                and isinstance(f.args[0], sp.Abs | sp.Symbol)
+                and not self.series(f.args[0], row)
+            ):
                 # log 0 stands only beside a power of 0: 0**p log 0 = 0 for p > 0
                 if any(not self.series(g, row) for g in factors if g is not f):
                     return {}
@@ -284,7 +299,10 @@ class Tail:
         slope = constant.function((name, "slope"), _enclosing(rule, 1))
         lo, hi = grow.bounds(small)
         c = constant.bounds
-        around = (float(np.nextafter(c[0] + min(lo, 0.0), -np.inf)), float(np.nextafter(c[1] + max(hi, 0.0), np.inf)))
+        around = (
+            float(np.nextafter(c[0] + min(lo, 0.0), -np.inf)),
+            float(np.nextafter(c[1] + max(hi, 0.0), np.inf)),
+        )
         return grow.taylor((value, slope), small, _enclosing(rule, 2)(around))
 
     def _log_gamma(self, g: Series) -> Series:
@@ -297,7 +315,9 @@ class Tail:
         if kind < 0:
             self._settled(g)
             shifted = grow.add(grow.constant(self._rational(1)), g)
-            return grow.add(self._smooth(sp.loggamma, RULES[sp.loggamma], shifted), grow.negative(grow.logarithm(g)))
+            return grow.add(
+                self._smooth(sp.loggamma, RULES[sp.loggamma], shifted), grow.negative(grow.logarithm(g))
+            )
         self._settled(g)
         log, inverse = grow.logarithm(g), grow.inverse(g)
         half_log = self._constant_of(sp.log(2 * sp.pi) / 2)
@@ -330,7 +350,9 @@ class Tail:
         if kind < 0:
             shifted = grow.add(grow.constant(self._rational(1)), g)
             pole = self._rational(-((-1) ** m) * factorial(m))
-            return grow.add(self._smooth(("polygamma", m), polygamma_rule(m), shifted), grow.scale(power(m + 1), pole))
+            return grow.add(
+                self._smooth(("polygamma", m), polygamma_rule(m), shifted), grow.scale(power(m + 1), pole)
+            )
         if m == 0:
             return grow.add(
                 grow.logarithm(g),
@@ -371,7 +393,9 @@ class Tail:
             half = grow.logarithm(grow.scale(z, self._rational(Fraction(1, 2))))
             excess = float(Fraction(1, 4) / (nu + 1)) * (1 + 1e-15)
             return grow.add(
-                grow.scale(half, self._rational(nu)), grow.negative(gamma), grow.scale(square, self._within(0.0, excess))
+                grow.scale(half, self._rational(nu)),
+                grow.negative(gamma),
+                grow.scale(square, self._within(0.0, excess)),
             )
         if kind == 0:
             raise UnresolvedError("a Bessel function near a finite argument")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,10 +13,11 @@ import sympy as sp
 
 from symmle.estimator import Kind, Scope
 from symmle.fitting.intervals_forms import condensed
-from symmle.fitting.intervals_program import Rows
+from symmle.fitting.intervals_orbits import Orbit, orbit_of
+from symmle.fitting.intervals_program import NoEnclosureError, Rows
 from symmle.fitting.intervals_sweep import Isolation, Isolator, Objective
-from symmle.fitting.isolate import certified
-from symmle.sample import Mean
+from symmle.fitting.isolate import GlobalOnData, certified, isolate
+from symmle.sample import Count, Mean
 
 x = sp.Symbol("x", positive=True)
 z = sp.Symbol("z", real=True)
@@ -114,7 +117,9 @@ def _objective(
 ) -> Objective:
     (column,) = next(iter(log_likelihood.atoms(Mean))).columns
     (variable,) = log_likelihood.free_symbols
-    rows = Rows.of({column: np.array(data, dtype=float)}, None if weights is None else np.array(weights, dtype=float))
+    rows = Rows.of(
+        {column: np.array(data, dtype=float)}, None if weights is None else np.array(weights, dtype=float)
+    )
     derivative = condensed(sp.diff(log_likelihood, variable)) if score else None
     return Objective(condensed(log_likelihood), derivative, variable, *domain, (rows,))
 
@@ -128,7 +133,9 @@ def _estimate(objective: Objective, near: float) -> float:
     for _ in range(60):
         with np.errstate(all="ignore"):
             box = Interval.of(np.array([[at]]))
-            jet = Evaluation({objective.variable: box}, objective.samples, 2).enclosure(objective.log_likelihood)
+            jet = Evaluation({objective.variable: box}, objective.samples, 2).enclosure(
+                objective.log_likelihood
+            )
         at -= float(jet.gradient[0].middle[0, 0] / jet.hessian[0].middle[0, 0])
     return at
 
@@ -173,7 +180,12 @@ OPEN: dict[str, tuple[Callable[[], sp.Expr], list[float], tuple, float]] = {
     "cauchy: two equal maxima": (cauchy, [-3.0, 3.0], LINE, 8**0.5),
     "cauchy: a minimum between two maxima": (cauchy, [-3.0, 3.0], LINE, 0.0),
     "cauchy: the lower of two maxima": (cauchy, [0.0, 0.1, -0.2, 9.0], LINE, 8.9),
-    "negative binomial: less spread than a Poisson law": (negative_binomial, [3, 4, 4, 5, 4, 3], HALF_LINE, 50.0),
+    "negative binomial: less spread than a Poisson law": (
+        negative_binomial,
+        [3, 4, 4, 5, 4, 3],
+        HALF_LINE,
+        50.0,
+    ),
     "weibull: a sample of equal values": (weibull, [2.0, 2.0, 2.0], HALF_LINE, 5.0),
     "weibull: not the root": (weibull, POSITIVE, HALF_LINE, 3.0),
     "gamma: perturbed sign": (lambda: -gamma(), POSITIVE, HALF_LINE, 1.5),
@@ -199,7 +211,7 @@ def test_what_is_no_unique_global_maximum_is_never_claimed(name: str, score: boo
 def test_random_samples_are_never_claimed_at_a_lower_maximum() -> None:
     """Cauchy and exponential-power samples with several maxima: the claim is for the highest alone."""
     generator = np.random.default_rng(7)
-    for _ in range(12):
+    for _ in range(6):
         data = list(np.round(generator.standard_cauchy(5) * 4, 3))
         objective = _objective(cauchy(), data, LINE)
         grid = np.linspace(min(data) - 5, max(data) + 5, 4001)
@@ -221,3 +233,127 @@ def test_a_score_that_is_not_the_derivative_is_found_out() -> None:
 def test_the_deadline_is_kept() -> None:
     objective = _objective(weibull(), BEARINGS, HALF_LINE)
     assert Isolator(objective, 2.1, 0.0).run() == "the time is over"
+
+
+# two positive parameters, one combination of whose scores loses what mixes data and parameters
+a, b = sp.Symbol("a", positive=True), sp.Symbol("b", positive=True)
+w = sp.Symbol("w", integer=True)
+RICE = [3.65, 2.28, 4.99, 4.24, 2.9, 3.3, 1.7, 4.1, 2.2, 3.8, 5.2, 3.05]
+DIFFERENCES = [4, 3, 0, 3, -1, 2, 1, 0, 2, -2, 5, 1, 1, 0, 3]
+WAITING = [1.55, 0.61, 0.11, 0.05, 2.9, 0.4, 1.1, 3.6, 0.75, 0.2, 5.1, 1.3]
+
+
+def rice() -> sp.Expr:
+    return (
+        M(sp.log(x)) - 2 * sp.log(b) - (M(x**2) + a**2) / (2 * b**2) + M(sp.log(sp.besseli(0, x * a / b**2)))
+    )
+
+
+def quasi_lindley() -> sp.Expr:
+    return sp.log(b) + M(sp.log(a + b * x)) - sp.log(a + 1) - b * M(x)
+
+
+def skellam() -> sp.Expr:
+    bessel = Mean(sp.log(sp.besseli(w, 2 * sp.sqrt(a * b))), (w,))
+    return -a - b + (sp.log(a) - sp.log(b)) * Mean(w, (w,)) / 2 + bessel
+
+
+def _on_orbits(build: Callable[[], sp.Expr], data: list[float]) -> tuple[Orbit, Objective]:
+    log_likelihood = build()
+    (column,) = next(iter(log_likelihood.atoms(Mean))).columns
+    rows = (Rows.of({column: np.array(data, dtype=float)}),)
+    orbit = orbit_of(log_likelihood, (a, b), rows)
+    return orbit, Objective(orbit.log_likelihood, orbit.score, orbit.kappa, sp.S.Zero, sp.oo, rows)
+
+
+def _grid_maximum(build: Callable[[], sp.Expr], data: list[float]) -> tuple[float, float, float]:
+    """The best of a plain search without any of this."""
+    from scipy import optimize, special
+
+    values = np.array(data, dtype=float)
+
+    def minus(p: np.ndarray) -> float:
+        u, v = np.exp(p)
+        if build is rice:
+            z = values * u / v**2
+            return -np.mean(
+                np.log(values)
+                - 2 * np.log(v)
+                - (values**2 + u**2) / (2 * v**2)
+                + np.log(special.ive(0, z))
+                + z
+            )
+        if build is quasi_lindley:
+            return -np.mean(np.log(v) + np.log(u + v * values) - np.log(u + 1) - v * values)
+        z = 2 * np.sqrt(u * v)
+        bessel = np.log(special.ive(np.abs(values), z)) + z
+        return -np.mean(-u - v + (np.log(u) - np.log(v)) * values / 2 + bessel)
+
+    starts = [(i, j) for i in np.linspace(-3, 2, 6) for j in np.linspace(-3, 2, 6)]
+    options = {"xatol": 1e-10, "fatol": 1e-14, "maxiter": 4000}
+    best = min(
+        (optimize.minimize(minus, s, method="Nelder-Mead", options=options) for s in starts),
+        key=lambda r: r.fun,
+    )
+    return float(np.exp(best.x[0])), float(np.exp(best.x[1])), -float(best.fun)
+
+
+@pytest.mark.parametrize(
+    ("build", "data"),
+    [(rice, RICE), (quasi_lindley, WAITING), (skellam, DIFFERENCES)],
+    ids=["rice", "quasi", "skellam"],
+)
+def test_two_parameters_are_reduced_along_orbits(build: Callable[[], sp.Expr], data: list[float]) -> None:
+    orbit, objective = _on_orbits(build, data)
+    first, second, value = _grid_maximum(build, data)
+    place = {"a": first, "b": second}
+    found = Isolator(
+        objective, orbit.coordinate(place[str(orbit.first)], place[str(orbit.second)]), 60.0
+    ).run()
+    if isinstance(found, str):  # a maximum at the edge has no proof; inside it has
+        assert min(first, second) < 1e-3 or max(first, second) > 1e3, found
+        return
+    estimate = _estimate(objective, found.root[0])
+    certificate = certified(objective, found, estimate, 60.0)
+    assert not isinstance(certificate, str)
+    assert found.value[0] - 1e-6 <= value <= found.value[1] + 1e-6
+    whole = replace(certificate, orbit=orbit, before=build())
+    assert whole.check()[0], whole.check()[1]
+    assert not replace(whole, before=build() + sp.log(a)).check()[0]
+
+
+def test_no_orbit_where_the_scores_do_not_separate() -> None:
+    with pytest.raises(NoEnclosureError):
+        _on_orbits(lambda: M(sp.log(a + b * x) ** 2) - b * M(x), WAITING)
+
+
+@pytest.mark.parametrize(
+    ("data", "route_is_proved", "proved"),
+    [(POSITIVE, True, True), (POSITIVE, False, False)],
+)
+def test_from_a_derivation(data: list[float], route_is_proved: bool, proved: bool) -> None:
+    """A Weibull law with its scale closed: only a proved conditional maximum is a profile."""
+    k, s = sp.Symbol("k", positive=True), sp.Symbol("s", positive=True)
+    n = Count((x,))
+    log_likelihood = n * (sp.log(k) - k * sp.log(s) + (k - 1) * M(sp.log(x)) - M(x**k) * s**-k)
+    closed = {s: M(x**k) ** (1 / k)}
+    derivation = SimpleNamespace(
+        model=SimpleNamespace(
+            parameters={k: sp.Interval.open(0, sp.oo), s: sp.Interval.open(0, sp.oo)},
+            constants={},
+            samples=(SimpleNamespace(support={x: sp.Interval.open(0, sp.oo)}),),
+            declaration=SimpleNamespace(constraints=(), latent={}),
+        ),
+        estimator=SimpleNamespace(closed=closed, profile_certificate=object() if route_is_proved else None),
+        likelihood=SimpleNamespace(log_likelihood=log_likelihood),
+        score=SimpleNamespace(equations={p: sp.diff(log_likelihood, p) for p in (k, s)}),
+    )
+    estimate = _estimate(_objective(weibull(), data, HALF_LINE), 1.3)
+    rows = [({x: np.array(data)}, None)]
+    found = isolate(derivation, rows, {"k": estimate, "s": 1.0}, deadline=60.0)
+    if not proved:
+        assert isinstance(found, str) and "not proved" in found
+        return
+    assert isinstance(found, GlobalOnData) and found.check()[0]
+    wrong = isolate(derivation, rows, {"k": estimate * 1.01, "s": 1.0}, deadline=60.0)
+    assert isinstance(wrong, str)
