@@ -1,17 +1,26 @@
-"""symmle: maximum-likelihood estimators derived, proved and written down from a declared density."""
+"""symmle: maximum-likelihood estimators derived, proved and written down from a declared density.
 
-from symmle.derivation import Derivation, derive, fit
-from symmle.errors import (
-    DataError,
-    ModelError,
-    NoMaximumError,
-    NotConvergedError,
-    NotDerivedError,
-    SymmleError,
-    UnsoundStepError,
-)
-from symmle.model import Mixture, Model
-from symmle.sample import Count, Maximum, Mean, Median, Minimum, Quantile, Total
+Names are loaded when they are first used, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from symmle.derivation import Derivation, derive, fit
+    from symmle.errors import (
+        DataError,
+        ModelError,
+        NoMaximumError,
+        NotConvergedError,
+        NotDerivedError,
+        SymmleError,
+        UnsoundStepError,
+    )
+    from symmle.model import Mixture, Model
+    from symmle.sample import Count, Maximum, Mean, Median, Minimum, Quantile, Total
 
 __version__ = "0.1.0"
 
@@ -36,3 +45,22 @@ __all__ = [
     "derive",
     "fit",
 ]
+
+_HOME = {
+    **dict.fromkeys(("Derivation", "derive", "fit"), "derivation"),
+    **dict.fromkeys((n for n in __all__ if n.endswith("Error")), "errors"),
+    **dict.fromkeys(("Mixture", "Model"), "model"),
+    **dict.fromkeys(("Count", "Maximum", "Mean", "Median", "Minimum", "Quantile", "Total"), "sample"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'symmle' has no attribute {name!r}")
+    value = getattr(import_module(f"symmle.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

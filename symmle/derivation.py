@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sympy import Expr, Matrix, Symbol, sympify
 
 from symmle.algebra import GaveUp, attempt_within
 from symmle.declare.parser import parse_expression
-from symmle.engine import Run
 from symmle.errors import ModelError, NotDerivedError
 from symmle.estimator import Estimator, StationaryPoint
-from symmle.information import Information, find_information
 from symmle.likelihood import Likelihood, build_likelihood
 from symmle.model import Model
 from symmle.progress import progress_on_terminal
 from symmle.record import Attempt, Relation, Step
 from symmle.reduction import hold_fixed
 from symmle.score import ScoreSystem
-from symmle.verification import Verification, Verifier
+
+if TYPE_CHECKING:
+    from symmle.information import Information
+    from symmle.verification import Verification
 
 TIME_LIMIT = 60.0
 
@@ -64,6 +65,8 @@ def derive(
     held = _held(model, fixed)
     if held:
         model = Model.from_declaration(hold_fixed(model.declaration, held), model.check)
+    from symmle.engine import Run
+
     with progress_on_terminal(progress) as show:
         outcome = Run(model.declaration, time_limit, show).go()
     assert outcome.estimator is not None
@@ -143,6 +146,8 @@ class Derivation:
     @cached_property
     def information(self) -> Information:
         """Observed information always; the expected one as a SymPy matrix, or None with the reason."""
+        from symmle.information import find_information
+
         return find_information(self.likelihood, self.score)
 
     def mle_of(self, g: Any) -> Invariant:
@@ -186,6 +191,8 @@ class Derivation:
 
     def verify(self) -> Verification:
         """Check every step by what its relation claims, and every certificate again."""
+        from symmle.verification import Verifier
+
         return Verifier(self.model.declaration, self.likelihood).verify(self.steps)
 
     # --- numbers --------------------------------------------------------------------------------

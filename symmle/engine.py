@@ -166,6 +166,9 @@ class Run:
 
     # --- conclusion -----------------------------------------------------------------------------
     def _conclude(self, problem: Problem, solved: Solved, back: dict[Symbol, Expr]) -> None:
+        original = problem
+        problem = solved.problem or problem
+        back = {**back, **solved.back}
         best, others = _ranked(problem, solved)
         equations = tuple(
             Equation(p, _put_in(problem, p, best.closed), "profile score" if solved.route == "profile" else "score")
@@ -192,6 +195,7 @@ class Run:
             route=solved.route,
             alternatives=tuple(BySymbol(c.closed) for c in others),
             points=(self._point(ordered, equations),),
+            auxiliary={p: problem.domains[p] for p in solved.remaining if p not in original.domains},
         )
         self._certify(problem, solved, best)
 
@@ -232,6 +236,7 @@ class Run:
             estimator.alternatives,
             profile,
             estimator.notes + (() if certificate is not None else (f"no proof of a global maximum for every sample: {reason}",)),
+            estimator.auxiliary,
         )
         for proof, rule in ((certificate, "certificate"), (profile, "profile certificate")):
             if proof is not None:

@@ -17,7 +17,7 @@ from sympy import Add, Eq, Expr, Interval, Symbol, log, oo
 from symmle.algebra import Rows, compile_expression, is_close
 from symmle.declare.declaration import Declaration
 from symmle.estimator import Certificate
-from symmle.likelihood import Likelihood
+from symmle.likelihood import Likelihood, build_likelihood
 from symmle.record import Relation, Step
 from symmle.sample import Mean
 from symmle.sampling import RandomPoints, as_numbers
@@ -63,8 +63,14 @@ class Verifier:
         self.seed = seed
 
     def verify(self, steps: Sequence[Step]) -> Verification:
+        current, checks = self, []
         with mpmath.workdps(DIGITS + 15):
-            return Verification(tuple(self._check(step) for step in steps))
+            for step in steps:
+                checks.append(current._check(step))
+                changed = step.detail("declaration")
+                if isinstance(changed, Declaration):  # the steps that follow are in other coordinates
+                    current = Verifier(changed, build_likelihood(changed), self.seed)
+        return Verification(tuple(checks))
 
     def _check(self, step: Step) -> StepCheck:
         checker = _CHECKERS.get(step.relation)

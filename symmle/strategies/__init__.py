@@ -4,13 +4,16 @@ from symmle.strategies.combination import Combination
 from symmle.strategies.elimination import Elimination, Joint
 from symmle.strategies.moments import Moments
 from symmle.strategies.problem import Strategy
+from symmle.strategies.reparametrisation import Reparametrisation
 
 
 def strategies_for(parameters: int) -> tuple[Strategy, ...]:
-    """Moments, joint, then for each number of closed parameters elimination before combination."""
+    """Moments, joint, then for each number of closed parameters elimination before combination; last, other coordinates."""
     ladder: list[Strategy] = [Moments(), Joint()]
     for size in range(parameters - 1, 0, -1):
         ladder += [Elimination(size), Combination(size)]
+    if parameters > 1:
+        ladder.append(Reparametrisation())
     return tuple(ladder)
 
 

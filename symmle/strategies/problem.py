@@ -49,6 +49,9 @@ class Solved:
     rejected: tuple[Rejected, ...] = ()
     # equations that were used up; the remaining ones are the scores of these parameters
     remaining: tuple[Symbol, ...] = ()
+    # in other coordinates: the problem there, and the parameters that were replaced in terms of them
+    problem: Problem | None = None
+    back: Mapping[Symbol, Expr] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
