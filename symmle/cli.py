@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         "data",
         nargs="?",
         metavar="DATA",
-        help="a CSV file with a header, or bare numbers; - reads standard input; default: the model file's data",
+        help="a CSV file with a header, or bare numbers; - is standard input; default: the file's own data",
     )
     fitting.add_argument("--values", nargs="+", metavar="NUMBER", help="the data themselves, instead of DATA")
     fitting.add_argument(
@@ -122,10 +122,10 @@ def _add_model_options(command: argparse.ArgumentParser) -> None:
 
 def _derive(options: argparse.Namespace) -> None:
     derivation = _derivation(options)
-    table = derivation_table(derivation) if options.json else None
-    if table is None:
-        print(str(derivation).rstrip("\n"))
-    _finish(derivation, options, table)
+    if options.json:
+        _finish(derivation, options, derivation_table(derivation))
+    else:
+        _finish(derivation, options, str(derivation).rstrip("\n"))
 
 
 def _fit(options: argparse.Namespace) -> None:
@@ -145,10 +145,9 @@ def _fit(options: argparse.Namespace) -> None:
             print(f"symmle: not proved for these data: {certificate}", file=sys.stderr)
         else:
             claim = claim_of(derivation, certificate)
-    table = fit_table(result, claim) if options.json else None
-    if table is None:
-        print(fit_text(result, claim, source))
-    _finish(derivation, options, table)
+    _finish(
+        derivation, options, fit_table(result, claim) if options.json else fit_text(result, claim, source)
+    )
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -157,21 +156,21 @@ def _list(options: argparse.Namespace) -> None:
         print(f"{name:<{max(map(len, names))}}  {gallery.read(name)['title']}")
 
 
-def _finish(derivation: Derivation, options: argparse.Namespace, table: dict[str, Any] | None) -> None:
-    """What both commands share: verification, the LaTeX file, JSON."""
-    verification = derivation.verify() if options.verify else None
-    if verification is not None and table is not None:
-        table["verification"] = [
-            {"rule": c.rule, "holds": c.holds, "found": c.found} for c in verification.checks
-        ]
+def _finish(derivation: Derivation, options: argparse.Namespace, answer: str | dict[str, Any]) -> None:
+    """What both commands share: the LaTeX file, the answer as text or JSON, the checks."""
     if options.latex:
         Path(options.latex).write_text(derivation.document(), encoding="utf-8")
-    if table is not None:
-        print(json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False))
-    elif verification is not None:
-        print(f"\nCHECKS\n{verification}")
-    if verification is not None and not verification:
-        failed = verification.failures[0]
+    checked = derivation.verify() if options.verify else None
+    if isinstance(answer, str):
+        print(answer if checked is None else f"{answer}\n\nCHECKS\n{checked}")
+    else:
+        if checked is not None:
+            answer["verification"] = [
+                {"rule": c.rule, "holds": c.holds, "found": c.found} for c in checked.checks
+            ]
+        print(json.dumps(answer, indent=2, ensure_ascii=False, allow_nan=False))
+    if checked is not None and not checked:
+        failed = checked.failures[0]
         raise UnsoundStepError(
             f"The step '{failed.rule}' does not hold: {failed.found}. This is a bug in symmle."
         )
