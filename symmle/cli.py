@@ -18,7 +18,14 @@ from symmle.declare.parser import shown
 from symmle.derivation import TIME_LIMIT, Derivation, derive, fit
 from symmle.errors import DataError, ModelError, SymmleError, UnsoundStepError
 from symmle.model import Model
-from symmle.printing import certificate_for_data, claim_of, derivation_table, fit_table, fit_text
+from symmle.printing import (
+    certificate_for_data,
+    claim_of,
+    derivation_table,
+    derivation_text,
+    fit_table,
+    fit_text,
+)
 
 FAILED, INTERRUPTED = 2, 130
 
@@ -125,7 +132,7 @@ def _derive(options: argparse.Namespace) -> None:
     if options.json:
         _finish(derivation, options, derivation_table(derivation))
     else:
-        _finish(derivation, options, str(derivation).rstrip("\n"))
+        _finish(derivation, options, derivation_text(derivation))
 
 
 def _fit(options: argparse.Namespace) -> None:

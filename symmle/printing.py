@@ -60,6 +60,17 @@ def certificate_for_data(result: Any, seconds: float) -> Any:
 # --- a derivation ---------------------------------------------------------------------------------
 
 
+def derivation_text(derivation: Derivation) -> str:
+    """The derivation for a terminal; where nothing came out closed, also what was tried and why it was left."""
+    lines = [str(derivation).rstrip("\n")]
+    if derivation.estimator.kind == "numeric":
+        lines += ["", "NO CLOSED FORM"]
+        for attempt in derivation.attempts:
+            sentence = f"{attempt.strategy}: {attempt.reason}"
+            lines += textwrap.wrap(sentence, WIDTH, initial_indent="  ", subsequent_indent="    ")
+    return "\n".join(lines)
+
+
 def derivation_table(derivation: Derivation) -> dict[str, Any]:
     """Plain data: what was found as strings, and the whole derivation as `Derivation.from_dict` takes it."""
     estimator, claim = derivation.estimator, claim_of(derivation)

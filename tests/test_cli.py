@@ -174,6 +174,13 @@ def test_a_derivation_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
     assert err == "" and "FAILS" not in out and max(map(len, out.splitlines())) < 140
 
 
+def test_a_derivation_says_why_there_is_no_closed_form(capsys: pytest.CaptureFixture[str]) -> None:
+    law = ["--density", "1/theta", "--support", "x: [0, theta]", "--parameter", "theta: positive"]
+    assert main(["derive", *law]) == 0
+    out = capsys.readouterr().out
+    assert "NO CLOSED FORM" in out and "depends on theta" in " ".join(out.split())
+
+
 def test_a_fit_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "gamma", "--values", *AIR]) == 0
     out = capsys.readouterr().out
