@@ -61,7 +61,7 @@ def certificate_for_data(result: Any, seconds: float) -> Any:
 
 
 def derivation_text(derivation: Derivation) -> str:
-    """The derivation for a terminal; where nothing came out closed, also what was tried and why it was left."""
+    """The derivation for a terminal; where nothing came out closed, what was tried and why it was left."""
     lines = [str(derivation).rstrip("\n")]
     if derivation.estimator.kind == "numeric":
         lines += ["", "NO CLOSED FORM"]
