@@ -7,7 +7,9 @@ read back; nothing is parsed or evaluated.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import math
+import pkgutil
 from collections.abc import Iterator
 from enum import Enum
 from fractions import Fraction
@@ -50,16 +52,31 @@ def _certificates(cls: type) -> Iterator[type]:
         yield from _certificates(child)
 
 
+def _load_certifiers() -> None:
+    """Import the room of the certifiers, so that their records are known in a fresh process too."""
+    package = "symmle.certify"
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__, package + "."):
+        importlib.import_module(module.name)
+
+
+def _find_record_class(name: str) -> type | None:
+    if name in _RECORDS:
+        return _RECORDS[name]
+    found = [c for c in _certificates(Certificate) if c.__name__ == name and dataclasses.is_dataclass(c)]
+    return found[-1] if found else None
+
+
 def _record_class(name: Any) -> type:
+    found = None
     if isinstance(name, str):
-        if name in _RECORDS:
-            return _RECORDS[name]
-        found = [c for c in _certificates(Certificate) if c.__name__ == name and dataclasses.is_dataclass(c)]
-        if found:
-            return found[-1]
-    raise ModelError(
-        f"Unknown record {name!r} in stored data; expected one of {', '.join(sorted(_RECORDS))}."
-    )
+        found = _find_record_class(name)
+        if found is None:
+            _load_certifiers()
+            found = _find_record_class(name)
+    if found is None:
+        known = ", ".join(sorted(_RECORDS))
+        raise ModelError(f"Unknown record {name!r} in stored data; expected one of {known}.")
+    return found
 
 
 def _stored_fields(cls: Any) -> list[str]:

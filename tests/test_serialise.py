@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 import sympy
@@ -66,6 +69,7 @@ from sympy import (
     zeta,
 )
 
+from symmle import Model, derive
 from symmle.errors import ModelError
 from symmle.estimator import BySymbol, Certificate, Estimator, Kind, Scope, StationaryPoint
 from symmle.plain import expression_from_plain, expression_to_plain
@@ -314,6 +318,19 @@ def test_times_taken_are_not_stored() -> None:
 def test_records_that_symmle_does_not_write_are_refused(plain: object) -> None:
     with pytest.raises(ModelError):
         record_from_dict(plain)
+
+
+def test_a_stored_derivation_is_read_in_a_fresh_process(tmp_path: Path) -> None:
+    model = Model(sigma * exp(-sigma * x), data=x)
+    table = derive(model).to_dict()
+    assert any("certificate" in step["rule"] for step in table["steps"])
+    file = tmp_path / "derivation.json"
+    file.write_text(json.dumps(table), encoding="utf-8")
+    program = (
+        "import json, sys; from symmle.derivation import Derivation; table = json.load(open(sys.argv[1])); "
+        "assert Derivation.from_dict(table).to_dict() == table"
+    )
+    subprocess.run([sys.executable, "-c", program, str(file)], check=True, timeout=120)
 
 
 def test_what_cannot_be_stored_says_so() -> None:

@@ -87,7 +87,7 @@ def abbreviated(
             known[part] = letters.pop(0)
         letter = known[part]
         current = [_replaced(e, part, letter) for e in current]
-        named = [(s, _replaced(e, part, letter)) for s, e in named]  # type: ignore[misc]
+        named = [(s, _replaced(e, part, letter)) for s, e in named]
         named.append((letter, part))
     return current, _in_order(named)
 

@@ -56,6 +56,7 @@ class Dialect(ABC):
         self.conditions_follow = False  # a paragraph of its own says when the maximum exists
         self.taken: set[str] = set()  # letters of the model
         self.letters: dict[Expr, Symbol] = {}  # that stand for parts of formulas
+        self.solved: dict[Basic, Basic] = {}  # equations that were shown, left side by right side
         self.single = False  # one parameter: an ordinary derivative
         self.shown: dict[Basic, str] = {}  # expressions that the reader has seen, and what they were called
 

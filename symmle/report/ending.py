@@ -130,7 +130,8 @@ def estimate(
     hats = [*closed, *(p for p, _ in equation_of)]
     blocks: list[Block] = [Heading("Estimate")]
     if not hats:
-        return [*blocks, Words("No estimate was derived.")]
+        notes = [dialect.plain(str(n)) for n in getattr(estimator, "notes", ()) if n]
+        return [*blocks, Words(f"No estimate was derived{': ' + '; '.join(notes) if notes else ''}.")]
     lead = "The maximum likelihood estimate is" if len(hats) == 1 else "The maximum likelihood estimates are"
     if not _is_proved(estimator):
         lead = "The likelihood equations give"
@@ -162,7 +163,7 @@ def estimate(
         loosely = "This holds when"
         blocks.append(Words(f"{exactly if step.detail('exactly', False) else loosely} {text}."))
     if not _is_proved(estimator):
-        blocks.append(Words("That this point is the global maximum has not been proved."))
+        blocks.append(Words("That this point is the global maximum has not been proved for every sample."))
     return blocks
 
 

@@ -123,7 +123,15 @@ class Latex(Dialect):
         if len(self.names.samples) == 1:
             column = self.names.samples[0][0]
             place = self.indexed(column, (column,))
-            for level in sorted(set(re.findall(r"(?<![A-Za-z\\])n_(\d|\{[\d,]+\})", text))):
+            levels = sorted(set(re.findall(r"(?<![A-Za-z\\])n_(\d|\{[\d,]+\})", text)))
+            singles = [v for v in levels if v.isdigit()]
+            if len(singles) > 2:
+                signs, values = ", ".join(f"n_{v}" for v in singles), ", ".join(singles)
+                notes.append(
+                    f"${signs}$ denote the numbers of observations with ${place}$ equal to ${values}$"
+                )
+                levels = [v for v in levels if v not in singles]
+            for level in levels:
                 values = level.strip("{}")
                 holds = rf"{place} = {values}" if "," not in values else rf"{place} \in \{{{values}\}}"
                 notes.append(f"$n_{level}$ denotes the number of observations with ${holds}$")

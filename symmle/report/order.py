@@ -66,6 +66,13 @@ def is_factorial(argument: Expr) -> bool:
     return bool(isinstance(less, Symbol) and less.is_integer and less.is_nonnegative)
 
 
+def _level(term: Expr) -> int:
+    """The number that the indicators of a term are about: n_1 stands before n_2."""
+    numbers = [int(n) for p in term.atoms(Piecewise) for n in p.args[0].args[1].atoms(Integer)]
+    default = any(p.args[0].args[0] == 0 for p in term.atoms(Piecewise))
+    return max(numbers, default=0) + 100 * default
+
+
 def turned(expression: Expr, data: Iterable[Symbol] = ()) -> Expr:
     """The expression or its negative, whichever begins with a positive term of the data: x - mu."""
     if not isinstance(expression, Add) or all(is_negative_term(t) for t in expression.args):
@@ -143,9 +150,9 @@ def ordered_terms(expression: Add, data: Iterable[Symbol] = ()) -> list[Expr]:
         if term.is_Rational and negative and (some_positive or others_linear):
             return (9, 0, 0)
         if ranked:
-            return (_rank(term, data), int(negative), 0)
+            return (_rank(term, data), int(negative), 0, 0, _level(term))
         number_last = term.is_Rational and others_linear
-        return (int(negative), int(number_last), _rank(term, data), int(_has_roots(term)))
+        return (int(negative), int(number_last), _rank(term, data), int(_has_roots(term)), _level(term))
 
     return sorted(terms, key=key)
 

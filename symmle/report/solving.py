@@ -67,6 +67,7 @@ def _zero_rows(dialect: Dialect, expressions: tuple[object, ...], end: str = "."
     for place, e in enumerate(expressions):
         if isinstance(e, Eq):
             dialect.shown[e.lhs - e.rhs] = ""
+            dialect.solved[e.lhs] = e.rhs
         elif isinstance(e, Expr):
             dialect.shown[e] = ""
         mark = end if place == len(expressions) - 1 else ","
@@ -170,6 +171,11 @@ def moment_equations(step: Step, dialect: Dialect, declaration: Declaration) -> 
 def solve(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
     """Point 5: an equation or a system and its roots."""
     blocks: list[Block] = [Heading("Solution")]
+    found = solutions(step)
+    if len(found) == 1 and all(
+        dialect.solved.get(p) == v for p, v in zip(step.subject, found[0], strict=False)
+    ):
+        return [*blocks, Words("This gives the solution at once."), *_rejections(step, dialect)]
     if step.before:
         blocks += _posed(step, dialect)
     method = _method(step, dialect)
