@@ -18,7 +18,7 @@ from sympy import Expr, Float, Symbol
 from symmle.compiling.data import Sample, Table
 from symmle.compiling.kernels import CONTEXT, LOCK, row_kernel
 from symmle.compiling.program import Ordered, Program
-from symmle.compiling.rows import Care, Moments, Pass, Rows
+from symmle.compiling.rows import MOST_DISTINCT, Care, Moments, Pass, Rows
 
 TOLERANCE = 1e-13
 LARGE, SMALL = 1e60, 1e-60  # beyond these a fourth power leaves the doubles
@@ -78,18 +78,26 @@ class CompiledExpressions:
         return [_as_double(v.number) for v in self.precise(table, values or {})]
 
     def precise(
-        self, table: Table, values: Mapping[Symbol, Any], tolerance: float = TOLERANCE
+        self,
+        table: Table,
+        values: Mapping[Symbol, Any],
+        tolerance: float | Sequence[float] = TOLERANCE,
+        patience: int = MOST_DISTINCT,
     ) -> list[Value]:
-        """The values at 240 bits with their errors, by as much care as the tolerance asks for."""
+        """The values at 240 bits with their errors, by as much care as the tolerances ask for.
+
+        More than `patience` distinct rows are not evaluated one by one.
+        """
+        wanted = [tolerance] * len(self.expressions) if isinstance(tolerance, float) else tolerance
         with LOCK, np.errstate(all="ignore"):
             best = [NOT_A_NUMBER] * len(self.expressions)
             for care in Care:
                 try:
-                    found = self._evaluated(table, values, care, True)
+                    found = self._evaluated(table, values, care, True, patience)
                 except ArithmeticError:
                     continue
                 best = [_better(a, b) for a, b in zip(best, found, strict=True)]
-                if all(v.finite and v.relative_error <= tolerance for v in best):
+                if all(v.finite and v.relative_error <= t for v, t in zip(best, wanted, strict=True)):
                     break
             return best
 
@@ -113,7 +121,12 @@ class CompiledExpressions:
         return self._programs[scaled]
 
     def _evaluated(
-        self, table: Table, values: Mapping[Symbol, Any], care: Care, judge: bool
+        self,
+        table: Table,
+        values: Mapping[Symbol, Any],
+        care: Care,
+        judge: bool,
+        patience: int = MOST_DISTINCT,
     ) -> list[Value]:
         scaled = frozenset(c for s in self.samples for c in _extreme_columns(table.sample_of(s), s))
         program, passes = self._program(scaled)
@@ -130,7 +143,7 @@ class CompiledExpressions:
                     known[order.dummy] = CONTEXT.mpf(_ordered(order, rows[order.sample], known))
             moments.append([])
             for j, run in enumerate(passes[stage]):
-                found = run.run(rows[j], known, care, judge) if run.monomials else Moments({}, {}, [])
+                found = run.run(rows[j], known, care, judge, patience) if run.monomials else Moments({}, {}, [])
                 moments[-1].append(found)
                 _bind(program, j, found, known)
             known.update(_called(program, stage, known))
@@ -226,7 +239,7 @@ def _distance(value: Any, number: Any) -> Any:
 
 
 def _value(number: Any, error: Any, care: Care) -> Value:
-    if care is Care.EXACT and abs(number) <= 4 * error:
+    if care is Care.EXACT and CONTEXT.isfinite(error) and abs(number) <= 4 * error:
         return Value(CONTEXT.mpf(0), CONTEXT.mpf(0), exact_zero=True)  # what exact arithmetic cannot tell from zero
     if isinstance(number, CONTEXT.mpc):
         return NOT_A_NUMBER
@@ -253,13 +266,16 @@ def _as_double(number: Any) -> float:
 def _ordered(order: Ordered, rows: Rows, known: Mapping[Symbol, Any]) -> float:
     """An order statistic of the summand, by cumulated weight."""
     columns = tuple(rows.columns)
+    kind = type(order.operator).__name__
     if order.summand.is_Symbol and order.summand in rows.columns:
+        if kind in ("Minimum", "Maximum"):  # not scaled, and known from the checks
+            sample = rows.sample
+            return (sample.minimum if kind == "Minimum" else sample.maximum)[order.summand]  # type: ignore[index]
         values = rows.columns[order.summand]  # type: ignore[index]
     else:
         kernel = row_kernel([*columns, *order.scalars], [order.summand])
         values = kernel(*(rows.columns[c] for c in columns), *(float(known[s]) for s in order.scalars))[0]
         values = np.broadcast_to(values, (rows.sample.rows,))
-    kind = type(order.operator).__name__
     if kind == "Minimum":
         return float(np.min(values))
     if kind == "Maximum":

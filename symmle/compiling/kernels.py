@@ -42,6 +42,7 @@ from sympy import (
     sqrt,
     trigamma,
     zeta,
+    zoo,
 )
 
 # mpmath's functions raise and lower the precision of their context: one context, one lock.
@@ -53,6 +54,9 @@ LOCK = threading.RLock()
 log1p_, expm1_, log1mexp_, softplus_ = (Function(f"symmle_{n}") for n in ("log1p", "expm1", "log1mexp", "softplus"))
 ive_, kve_, logndtr_, zeta1_ = (Function(f"symmle_{n}") for n in ("ive", "kve", "logndtr", "zeta1"))
 lambertw_, logcosh_, polygamma_ = (Function(f"symmle_{n}") for n in ("lambertw", "logcosh", "polygamma"))
+
+
+UNDEFINED = Function("symmle_undefined")(0)
 
 
 def open_special_logs(expression: Expr) -> Expr:
@@ -76,6 +80,7 @@ def open_special_logs(expression: Expr) -> Expr:
                 rest.append(factor)
         return total + log(Mul(*rest)) if rest else total
 
+    expression = expression.xreplace({zoo: UNDEFINED})  # branches that no row takes
     expression = expression.replace(lambda e: isinstance(e, log), lambda e: opened(e.args[0]))
     return expression.replace(DiracDelta, lambda *a: S.Zero)
 
@@ -202,6 +207,7 @@ def row_functions() -> dict[str, Any]:
         return special.gammaln(z)
 
     return {
+        "symmle_undefined": lambda zero: np.nan,
         "symmle_log1p": np.log1p,
         "symmle_expm1": np.expm1,
         "symmle_log1mexp": _log1mexp,
@@ -232,6 +238,7 @@ def scalar_functions() -> dict[str, Any]:
         return c.log(c.erfc(-z / c.sqrt(2)) / 2)
 
     names.update(
+        symmle_undefined=lambda zero: c.nan,
         symmle_log1p=lambda y: c.log(1 + y),
         symmle_expm1=c.expm1,
         symmle_log1mexp=lambda y: c.log(-c.expm1(y)),

@@ -124,13 +124,15 @@ class Pass:
         self._kernel: Callable[..., Any] | None = None
         self._exact: dict[int, Callable[..., Any]] = {}
 
-    def run(self, rows: Rows, scalars: Mapping[Symbol, Any], care: Care, judge: bool) -> Moments:
+    def run(
+        self, rows: Rows, scalars: Mapping[Symbol, Any], care: Care, judge: bool, patience: int = MOST_DISTINCT
+    ) -> Moments:
         """The means of the monomials of this stage; `judge` asks for errors too."""
         if care is Care.DIRECT:
             return self._direct(rows, scalars, judge)
         if care is Care.CENTRED:
             return self._centred(rows, scalars)
-        return self._exactly(rows, scalars)
+        return self._exactly(rows, scalars, patience)
 
     # --- doubles, in blocks ---
 
@@ -367,9 +369,9 @@ class Pass:
 
     # --- 240 bits a row ---
 
-    def _exactly(self, rows: Rows, scalars: Mapping[Symbol, Any]) -> Moments:
+    def _exactly(self, rows: Rows, scalars: Mapping[Symbol, Any], patience: int) -> Moments:
         distinct = rows.distinct()
-        if distinct is None:
+        if distinct is None or len(distinct[1]) > patience:
             raise ArithmeticError("too many distinct rows")
         columns, weights = distinct
         mp = CONTEXT.mpf

@@ -24,6 +24,7 @@ from symmle.fitting.solution import (
     non_finite_statistic,
 )
 
+FEW = 200  # distinct rows up to which scans evaluate them one by one where they must
 SCANNED_ROWS = 4096  # the scan looks at this many rows; roots are found on all
 
 
@@ -42,7 +43,7 @@ class Profile:
     def point(self, theta: Any) -> dict[Symbol, Any] | None:
         """The full point at theta, or None where the parameter space does not hold it."""
         values = {**self.constants, self.parameter: CONTEXT.mpf(theta)}
-        names, compiled = self.plan.candidates[self.which]
+        names, compiled = self.plan.given_the_rest[self.which]
         values.update(zip(names, compiled.quick(self.table, values, self.care), strict=True))
         return None if self.plan.reason_against(values, self.table) else values
 
@@ -50,21 +51,23 @@ class Profile:
         """The equation squashed to [-1, 1], so that no size of it overflows; nan where there is none."""
         self.calls += 1
         values = {**self.constants, self.parameter: CONTEXT.mpf(theta)}
-        number = self.plan.equations.quick(self.table, values, self.care)[0]
+        number = self.plan.equation.quick(self.table, values, self.care)[0]
         if isinstance(number, CONTEXT.mpc) or not CONTEXT.isfinite(number):
             return math.nan
         return _squashed(number)
 
     def precise_equation(self, theta: Any) -> Any:
         values = {**self.constants, self.parameter: theta}
-        return self.plan.equations.precise(self.table, values, tolerance=1e-9)[0].number
+        return self.plan.equation.precise(self.table, values, tolerance=1e-9)[0].number
 
     def log_likelihood(self, theta: Any) -> Any:
-        values = self.point(theta)
-        if values is None:
+        values = {**self.constants, self.parameter: CONTEXT.mpf(theta)}
+        names, compiled = self.plan.given_the_rest[self.which]
+        found = compiled.precise(self.table, values, tolerance=1e-9, patience=FEW)
+        values.update({name: value.number for name, value in zip(names, found, strict=True)})
+        if self.plan.reason_against(values, self.table):
             return CONTEXT.nan
-        number = self.plan.log_likelihood.quick(self.table, values, self.care)[0]
-        return CONTEXT.nan if isinstance(number, CONTEXT.mpc) else number
+        return log_likelihood_at(self.plan, self.table, values, FEW)
 
 
 def solve_one(plan: Plan, table: Table, constants: dict[Symbol, Any], start: dict[str, float] | None = None) -> Solution:
@@ -75,8 +78,9 @@ def solve_one(plan: Plan, table: Table, constants: dict[Symbol, Any], start: dic
     NoMaximumError
         No root is a maximum; l rises towards an end of the domain, which is named.
     """
-    check_conditions(plan, table, constants)
-    parameter = plan.remaining[0]
+    parameter = plan.left[0] if plan.left else plan.parameters[0]
+    if plan.left:
+        check_conditions(plan, table, constants)
     domain = plan.domain_of(parameter)
     if not isinstance(domain, Interval):
         raise NotDerivedError(
@@ -96,9 +100,9 @@ def solve_one(plan: Plan, table: Table, constants: dict[Symbol, Any], start: dic
         row = non_finite_statistic(plan, table)
         if row:
             raise DataError(f"{plan.name}: {row}. Drop the row or declare a support without it.")
-        raise NoMaximumError(
-            f"{plan.name}: the likelihood has no maximum on this data: at no `{parameter}` of its domain does the "
-            f"likelihood equation have a value{_what_is_wrong(plan, table)}."
+        raise NotConvergedError(
+            f"{plan.name}: the likelihood equation has a value at no `{parameter}` that was tried"
+            f"{_what_is_wrong(plan, table)}. Pass a start, or rescale the data."
         )
     brackets = _brackets(signs)
     if scanned is not full:
@@ -106,11 +110,11 @@ def solve_one(plan: Plan, table: Table, constants: dict[Symbol, Any], start: dic
     candidates: list[tuple[Any, dict[Symbol, Any]]] = []
     for left, right in brackets:
         root = _root(full, left, right)
-        if root is None:
+        if root is None or not _changes_sign(full, root, low, high):
             continue
-        for which in range(len(plan.candidates)):
+        for which in range(len(plan.given_the_rest)):
             values = {**constants, parameter: root}
-            values.update(closed_values(plan, table, values, which))
+            values.update(closed_values(plan, table, values, which) if plan.left else {})
             if plan.reason_against(values, table):
                 continue
             number = log_likelihood_at(plan, table, values)
@@ -118,7 +122,7 @@ def solve_one(plan: Plan, table: Table, constants: dict[Symbol, Any], start: dic
                 candidates.append((number, values))
     for edge in _closed_ends(plan, domain, constants, low, high):
         values = {**constants, parameter: edge}
-        values.update(closed_values(plan, table, values, careful=False))
+        values.update(closed_values(plan, table, values, careful=False) if plan.left else {})
         if not plan.reason_against(values, table):
             number = log_likelihood_at(plan, table, values)
             if CONTEXT.isfinite(number):
@@ -158,6 +162,12 @@ def _chosen(full: Profile, candidates: list[tuple[Any, dict[Symbol, Any]]], poin
             f"{plan.name}: the remaining equation has no root, yet the log-likelihood is highest inside the domain of "
             f"`{parameter}`, near {top:.6g}. Pass a start near the maximum."
         )
+    if plan._moving_supports and not _at_end(domain, top, plan, full.constants):
+        raise NotDerivedError(
+            f"{plan.name}: the likelihood is largest at the edge of what the support allows, near {parameter} = {top:.6g}; "
+            "no rule has solved that.",
+            tuple(plan.estimator.remaining),
+        )
     end = domain.start if top == points[0] else domain.end
     values = full.point(top) or {}
     raise NoMaximumError(
@@ -168,6 +178,18 @@ def _chosen(full: Profile, candidates: list[tuple[Any, dict[Symbol, Any]]], poin
             "log_likelihood": _double(finite[top]),
         },
     )
+
+
+def _at_end(domain: Any, top: float, plan: Plan, constants: dict[Symbol, Any]) -> bool:
+    """Whether a scanned point is next to an end of the domain, and not where the data end the scan."""
+    ends = [plan.scalar(e, constants) for e in (domain.start, domain.end)]
+    for end in ends:
+        if CONTEXT.isfinite(end):
+            if abs(CONTEXT.mpf(top) - end) <= CONTEXT.mpf("1e-9") * (1 + abs(end)):
+                return True
+        elif abs(top) > 1e9:
+            return True
+    return False
 
 
 def _keeps_rising(full: Profile, heights: dict[float, Any], top: float) -> bool:
@@ -231,6 +253,25 @@ def _root(full: Profile, left: float, right: float) -> Any:
         if move == 0 or abs(move) <= abs(theta) * CONTEXT.mpf(2) ** -56 or before == 0:
             break
     return theta
+
+
+def _changes_sign(full: Profile, root: Any, low: float, high: float) -> bool:
+    """Whether the carefully evaluated equation has opposite signs on both sides of a root.
+
+    Far out, where the equation tends to 0, rounding makes roots that are none.
+    """
+    step = abs(root) * CONTEXT.mpf("1e-4") or CONTEXT.mpf("1e-8")
+    signs = []
+    for side in (-1, 1):
+        theta = root + side * step
+        if not low < theta < high:
+            theta = root + side * step * CONTEXT.mpf("1e-8")
+        values = {**full.constants, full.parameter: theta}
+        value = full.plan.equation.precise(full.table, values, tolerance=0.1)[0]
+        if not value.finite or value.error >= abs(value.number) / 2:
+            return False
+        signs.append(value.number > 0)
+    return signs[0] != signs[1]
 
 
 def _closed_ends(plan: Plan, domain: Interval, constants: dict[Symbol, Any], low: float, high: float) -> list[Any]:

@@ -103,7 +103,7 @@ def solve(
         )
     if not left and method != "newton":
         return solve_closed(plan, table, constants)
-    if len(plan.remaining) == 1 and left == list(plan.remaining) and method != "newton":
+    if len(left) == 1 and len(plan.estimator.remaining) <= 1 and method != "newton":
         return solve_one(plan, table, constants, start)
     if method == "root":
         raise NotDerivedError(

@@ -21,7 +21,7 @@ from sympy import Interval, Symbol
 from symmle.compiling.data import Table
 from symmle.compiling.kernels import CONTEXT
 from symmle.errors import NoMaximumError, NotConvergedError, NotDerivedError
-from symmle.fitting.bracket import SCANNED_ROWS, _care_for, _double, strided
+from symmle.fitting.bracket import FEW, SCANNED_ROWS, _care_for, _double, strided
 from symmle.fitting.coordinates import Coordinate, covering
 from symmle.fitting.plan import Plan, _shown
 from symmle.fitting.solution import Solution, _what_is_wrong, check_conditions, log_likelihood_at
@@ -40,6 +40,7 @@ class Climb:
     converged: bool
     steps: int
     runs_away: int | None = None  # the index of the parameter that left every scale
+    ridge: bool = False  # l is constant along a line through the end
 
 
 class Surface:
@@ -100,7 +101,7 @@ def solve_several(plan: Plan, table: Table, constants: dict[Symbol, Any], start:
     NotConvergedError
         Climbs end without a maximum.
     """
-    remaining = plan.remaining or plan.parameters
+    remaining = plan.left
     if len(plan.parameters) > MOST_PARAMETERS:
         raise NotDerivedError(
             f"{plan.name}: {len(remaining)} equations remain for {', '.join(map(str, remaining))}; "
@@ -112,9 +113,9 @@ def solve_several(plan: Plan, table: Table, constants: dict[Symbol, Any], start:
     full = Surface(plan, table, constants) if scanned.table is not table else scanned
     starts = _given(plan, start) or _starts(scanned, remaining)
     if not starts:
-        raise NoMaximumError(
-            f"{plan.name}: the likelihood has no maximum on this data: the log-likelihood is finite at no point of the "
-            f"grid of starts{_what_is_wrong(plan, table)}."
+        raise NotConvergedError(
+            f"{plan.name}: the log-likelihood is finite at no point of the grid of starts"
+            f"{_what_is_wrong(plan, table)}. Pass a start."
         )
     climbs = []
     for theta in starts:
@@ -131,6 +132,12 @@ def solve_several(plan: Plan, table: Table, constants: dict[Symbol, Any], start:
     values = _polished(full, top.theta)
     status = f"Newton's method from {len(starts)} starts of a coarse grid; the best end by log-likelihood, a local maximum."
     solution = Solution(values, "newton", status, steps)
+    if top.ridge or _is_singular(full, top.theta):
+        solution.unique = False
+        solution.status += (
+            " The information is singular there: the likelihood is constant, to second order at least, along a curve "
+            "through the estimates, which are one of many."
+        )
     slack = 1e-7 * (1 + abs(top.height))
     if best.height > top.height + slack:
         if best.runs_away is not None and best.height < top.height + 50 * len(plan.parameters):
@@ -143,10 +150,25 @@ def solve_several(plan: Plan, table: Table, constants: dict[Symbol, Any], start:
     return solution
 
 
+def _is_singular(surface: Surface, theta: NDArray[Any]) -> bool:
+    found = surface.derivatives(theta)
+    if found is None:
+        return False
+    size = np.sqrt(np.maximum(np.abs(np.diag(found[1])), 1e-300))
+    return bool(np.linalg.eigvalsh(-found[1] / np.outer(size, size))[0] < 1e-9)
+
+
 def _no_maximum(surface: Surface, best: Climb) -> Exception:
     plan = surface.plan
     estimates = {str(p): float(v) for p, v in zip(plan.parameters, best.theta, strict=True)}
-    if best.runs_away is not None:
+    if plan._moving_supports:
+        return NotDerivedError(
+            f"{plan.name}: the support depends on parameters, no rule solved it, and the climbs end at its edge "
+            f"(best log-likelihood met: {best.height:.10g}).",
+            tuple(plan.estimator.remaining),
+        )
+    reliable = CONTEXT.isfinite(log_likelihood_at(plan, surface.table, surface.values(best.theta), FEW))  # type: ignore[arg-type]
+    if best.runs_away is not None and reliable:
         parameter = plan.parameters[best.runs_away]
         return NoMaximumError(
             f"{plan.name}: the likelihood has no maximum on this data: it rises as {parameter} leaves every scale "
@@ -240,6 +262,10 @@ def _climb(surface: Surface, theta: NDArray[Any]) -> Climb:
         longest = float(np.max(np.abs(move)))
         if definite and longest < 1e-7 and gain < 1e-9 * (1 + abs(height)):
             return Climb(theta, height, True, step)
+        if not definite and gain < 1e-8 * (1 + abs(height)) and _far(t, began) is None:
+            flat = vectors[:, 0] / size
+            if _is_ridge(surface, t, height, flat / np.max(np.abs(flat))):
+                return Climb(theta, height, True, step, ridge=True)
         if longest > 2.0:
             move *= 2.0 / longest
         factor, moved = 1.0, False
@@ -258,6 +284,16 @@ def _climb(surface: Surface, theta: NDArray[Any]) -> Climb:
         if _far(t, began) is not None and np.max(np.abs(t - began)) > 60:
             return Climb(theta, height, False, step, _far(t, began))
     return Climb(theta, height, False, STEPS, _far(t, began))
+
+
+def _is_ridge(surface: Surface, t: NDArray[Any], height: float, direction: NDArray[Any]) -> bool:
+    """Whether l stays the same far along a line: a set of maxima, not the way to a distant one."""
+    for distance in (-12, -6, -2, 2, 6, 12):
+        theta = [_value(c, float(u)) for c, u in zip(surface.coordinates, t + distance * direction, strict=True)]
+        other = surface.height(theta)
+        if not abs(other - height) <= 1e-9 * (1 + abs(height)):
+            return False
+    return True
 
 
 def _far(t: NDArray[Any], began: NDArray[Any]) -> int | None:

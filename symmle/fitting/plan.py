@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -16,10 +17,39 @@ from symmle.compiling.evaluate import CompiledExpressions, Value
 from symmle.compiling.kernels import CONTEXT, LOCK, scalar_kernel
 from symmle.declare.declaration import Declaration
 from symmle.errors import DataError, NotDerivedError
-from symmle.sample import SampleOperator
 
 Numbers = Mapping[Symbol, Any]
 _MAKING = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Relations:
+    """A condition with its relations, and their differences compiled."""
+
+    condition: Any
+    parts: tuple[Relational, ...]
+    differences: CompiledExpressions
+
+    @classmethod
+    def of(cls, condition: Any, plan: Plan) -> Relations:
+        expression = condition.expression
+        parts = (expression,) if isinstance(expression, Relational) else tuple(sorted(expression.atoms(Relational), key=str))
+        return cls(condition, parts, plan.compile([p.lhs - p.rhs for p in parts]))
+
+    @property
+    def parameters(self) -> set[Symbol]:
+        return {s for p in self.parts for s in p.free_symbols}  # type: ignore[misc]
+
+    def hold(self, differences: Sequence[Value]) -> bool | None:
+        """Whether the condition holds, from the values of the differences; None: not known."""
+        truth: dict[Basic, Basic] = {}
+        for part, value in zip(self.parts, differences, strict=True):
+            if not value.finite:
+                return None
+            sign = 0 if abs(value.number) <= value.error else (1 if value.number > 0 else -1)
+            truth[part] = S(part.func(sign, 0))
+        result = self.condition.expression.xreplace(truth)
+        return bool(result) if result in (S.true, S.false) else None
 
 
 class Plan:
@@ -32,7 +62,6 @@ class Plan:
         self.samples = [part.all_columns for part in self.declaration.samples]
         self.estimator = derivation.estimator
         self.parameters: tuple[Symbol, ...] = _free_parameters(derivation)
-        self.remaining: tuple[Symbol, ...] = tuple(e.parameter for e in self.estimator.remaining)
         self._scalar: dict[Expr, Callable[[Numbers], Any]] = {}
 
     def __reduce__(self) -> Any:
@@ -64,8 +93,25 @@ class Plan:
         return found
 
     @cached_property
-    def equations(self) -> CompiledExpressions:
-        return self.compile([e.expression for e in self.estimator.remaining])
+    def closed_with_conditions(self) -> CompiledExpressions:
+        """The closed part and the differences of the conditions on data alone: one pass for both."""
+        names = self.candidates[0][0]
+        return self.compile(
+            [self.estimator.closed[p] for p in names]
+            + [p.lhs - p.rhs for c in self.conditions_on_data for p in c.parts]
+        )
+
+    @cached_property
+    def equation(self) -> CompiledExpressions:
+        """The one equation that remains; the score, where there is one parameter and its closed form fails."""
+        if self.left and self.estimator.remaining:
+            return self.compile([self.estimator.remaining[0].expression])
+        return self.compile([self.derivation.score.equations[(self.left or self.parameters)[0]]])
+
+    @property
+    def given_the_rest(self) -> list[tuple[list[Symbol], CompiledExpressions]]:
+        """Closed candidates as functions of the parameters without a closed form."""
+        return self.candidates if self.left else [([], self.compile([]))]
 
     @cached_property
     def log_likelihood(self) -> CompiledExpressions:
@@ -82,15 +128,18 @@ class Plan:
         return self.compile([matrix[i, j] for i in range(len(self.parameters)) for j in range(i + 1)])
 
     @cached_property
-    def conditions(self) -> list[tuple[Any, list[Relational], CompiledExpressions]]:
-        """Conditions of the estimator in sample operators and constants, as differences."""
-        found = []
-        for condition in self.estimator.conditions:
-            parts = sorted(condition.expression.atoms(Relational), key=str)
-            if isinstance(condition.expression, Relational):
-                parts = [condition.expression]
-            found.append((condition, parts, self.compile([p.lhs - p.rhs for p in parts])))
-        return found
+    def conditions_on_data(self) -> list[Relations]:
+        """The estimator's conditions in sample operators and constants."""
+        return [c for c in self._conditions if not c.parameters & set(self.parameters)]
+
+    @cached_property
+    def conditions_at_estimate(self) -> list[Relations]:
+        """The conditions that name a parameter without a closed form."""
+        return [c for c in self._conditions if c.parameters & set(self.parameters)]
+
+    @cached_property
+    def _conditions(self) -> list[Relations]:
+        return [Relations.of(condition, self) for condition in self.estimator.conditions]
 
     # --- numbers ---
 
@@ -298,27 +347,3 @@ def _is_real(number: Any) -> bool:
 def _shown(number: Any) -> str:
     with LOCK:
         return str(CONTEXT.nstr(number, 8))
-
-
-def holds(condition: Basic, parts: Sequence[Relational], differences: Sequence[Value]) -> bool | None:
-    """Whether a condition holds on the data, from the differences of its relations; None: not known."""
-    truth: dict[Basic, bool] = {}
-    for part, value in zip(parts, differences, strict=True):
-        if not value.finite:
-            return None
-        sign = 0 if abs(value.number) <= value.error else (1 if value.number > 0 else -1)
-        name = type(part).__name__
-        truth[part] = {
-            "StrictGreaterThan": sign > 0,
-            "GreaterThan": sign >= 0,
-            "StrictLessThan": sign < 0,
-            "LessThan": sign <= 0,
-            "Equality": sign == 0,
-            "Unequality": sign != 0,
-        }[name]
-    result = condition.xreplace({p: S(t) for p, t in truth.items()})
-    return bool(result) if result in (S.true, S.false) else None
-
-
-def has_operators(expression: Basic) -> bool:
-    return expression.has(SampleOperator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,10 +11,13 @@ import numpy as np
 from sympy import Symbol
 
 from symmle.compiling.data import Table
+from symmle.compiling.evaluate import Value
 from symmle.compiling.kernels import CONTEXT, LOCK, row_kernel
+from symmle.compiling.rows import MOST_DISTINCT
 from symmle.errors import DataError, NoMaximumError
-from symmle.fitting.plan import Numbers, Plan, _shown, holds
+from symmle.fitting.plan import Numbers, Plan, Relations, _shown
 
+LOOSE = 1e-6  # for conditions, of which the sign counts
 DOUBT = 1e-6  # a value that may be off by more is not given
 
 
@@ -31,12 +35,12 @@ class Solution:
     notes: list[str] = field(default_factory=list)
 
 
-def log_likelihood_at(plan: Plan, table: Table, values: Numbers) -> Any:
-    """l at a point, at 240 bits; nan where it cannot be had."""
-    value = plan.log_likelihood.precise(table, values, tolerance=1e-12)[0]
-    if value.finite:
-        return value.number
-    return _by_density(plan, table, values)
+def log_likelihood_at(plan: Plan, table: Table, values: Numbers, patience: int = MOST_DISTINCT) -> Any:
+    """l at a point, at 240 bits; nan where doubles do not tell it."""
+    value = plan.log_likelihood.precise(table, values, tolerance=1e-12, patience=patience)[0]
+    if not value.finite:
+        return _by_density(plan, table, values)
+    return value.number if value.error <= 1e-7 * (1 + abs(value.number)) else CONTEXT.nan
 
 
 def _by_density(plan: Plan, table: Table, values: Numbers) -> Any:
@@ -53,17 +57,23 @@ def _by_density(plan: Plan, table: Table, values: Numbers) -> Any:
     return CONTEXT.mpf(total)
 
 
-def check_conditions(plan: Plan, table: Table, values: Numbers) -> None:
+def check_conditions(plan: Plan, table: Table, values: Numbers, at_estimate: bool = False) -> None:
     """Refuse data on which a condition of the estimator fails."""
-    for condition, parts, compiled in plan.conditions:
-        if not set(compiled.parameters) <= set(values):
-            continue
-        if holds(condition.expression, parts, compiled.precise(table, values, tolerance=1e-6)) is False:
-            raise NoMaximumError(
-                f"{plan.name}: the likelihood has no maximum on this data: {reading_of(condition)} is needed "
-                f"({condition.expression}), and it does not hold{_what_is_wrong(plan, table)}.",
-                condition=condition,
-            )
+    for relations in plan.conditions_at_estimate if at_estimate else plan.conditions_on_data:
+        if relations.condition.reading == "in the domain":
+            continue  # asked of the estimates themselves
+        refuse_unless(plan, table, relations, relations.differences.precise(table, values, tolerance=LOOSE))
+
+
+def refuse_unless(plan: Plan, table: Table, relations: Relations, differences: Sequence[Value]) -> None:
+    """NoMaximumError that names the condition, where it does not hold."""
+    if relations.hold(differences) is False:
+        condition = relations.condition
+        raise NoMaximumError(
+            f"{plan.name}: the likelihood has no maximum on this data: {reading_of(condition)} is needed "
+            f"({condition.expression}), and it does not hold{_what_is_wrong(plan, table)}.",
+            condition=condition,
+        )
 
 
 READINGS = {
@@ -102,13 +112,18 @@ def closed_values(plan: Plan, table: Table, values: Numbers, which: int = 0, car
     if not careful:
         return dict(zip(names, compiled.quick(table, values), strict=True))
     found = compiled.precise(table, values)
+    refuse_doubtful(plan, names, found)
+    return {name: value.number for name, value in zip(names, found, strict=True)}
+
+
+def refuse_doubtful(plan: Plan, names: Sequence[Symbol], found: Sequence[Value]) -> None:
+    """Refuse a positive estimate that rounding alone may have made."""
     for name, value in zip(names, found, strict=True):
         if value.finite and value.relative_error > DOUBT and _must_be_positive(plan, name):
             raise DataError(
                 f"{plan.name}: `{name}` comes out as {_shown(value.number)} with an error of the same size: the "
                 "data do not tell it from 0 in double precision (a constant sample or an exact fit)."
             )
-    return {name: value.number for name, value in zip(names, found, strict=True)}
 
 
 def _must_be_positive(plan: Plan, parameter: Symbol) -> bool:
