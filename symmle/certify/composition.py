@@ -70,7 +70,7 @@ class Prover:
             forms = [self.linear_form(a) for a in e.args]
             if any(f is None for f in forms):
                 return None
-            return tuple(Add(*column) for column in zip(*forms, strict=True))  # type: ignore[arg-type]
+            return tuple(Add(*column) for column in zip(*forms, strict=True))
         if isinstance(e, Mul):
             dependent = [a for a in e.args if self.depends(a)]
             if len(dependent) != 1:

@@ -29,7 +29,7 @@ def mended_sum(prover: Prover, judged: list[Judged], kind: str) -> list[Shape] |
 
 
 def _coefficient(prover: Prover, term: Expr) -> tuple[Expr, Expr]:
-    return term.as_independent(*prover.unknowns, as_Add=False)  # type: ignore[return-value]
+    return term.as_independent(*prover.unknowns, as_Add=False)
 
 
 def _dirichlet_normaliser(prover: Prover, judged: list[Judged], kind: str) -> list[Judged]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
-from math import gcd, lcm
+from fractions import Fraction
+from math import isinf
 
 from sympy import (
     Dummy,
     Expr,
-    Integer,
     Poly,
     Pow,
     Rational,
@@ -32,10 +31,19 @@ from sympy import (
 from sympy.core.mul import Mul
 from sympy.polys.polyerrors import PolynomialError
 
+from symmle.certify.exponentials import (
+    Terms,
+    factorial,
+    limit_of_sum,
+    mirrored,
+    negated,
+    split_exponentials,
+    terms_of,
+    written,
+)
 from symmle.certify.ranges import INF, Bounds
 
 SignOf = Callable[[Expr], int | None]  # weak sign of a coefficient (data and constants alone)
-Terms = dict[tuple[int, Rational], Expr]  # (power of t, rate) -> coefficient
 _BUDGET = 400  # nodes of one descent
 
 
@@ -102,56 +110,6 @@ def _negative_terms(terms: Terms, rate: Rational) -> int:
     return sum(1 for (_, k), c in terms.items() if k == rate and c.could_extract_minus_sign())
 
 
-def written(terms: Terms) -> str:
-    """The exponential polynomial in t, for people."""
-    t = Symbol("t")
-    return str(sum((c * t**j * exp(k * t) for (j, k), c in terms.items()), S.Zero))
-
-
-def split_exponentials(e: Expr, t: Symbol) -> tuple[Expr, Dummy, Rational] | None:
-    """e as a rational function of t and y = exp(g t), with y and the rate g; None where it is none."""
-    rates: set[Rational] = set()
-    parts: dict[Expr, tuple[Expr, Rational]] = {}
-    for atom in e.atoms(exp):
-        if not atom.has(t):
-            continue
-        exponent = expand_mul(atom.exp)
-        rate = exponent.coeff(t, 1)
-        rest = exponent - rate * t
-        if not rate.is_Rational or expand_mul(rest).has(t):
-            return None
-        parts[atom] = (rest, rate)
-        rates.add(rate)
-    y = Dummy("y", positive=True)
-    if not rates:
-        return e, y, S.One
-    scale = lcm(*(int(r.q) for r in rates))
-    g = Rational(reduce(gcd, (int(r * scale) for r in rates)), scale)
-    replaced = e.xreplace({a: exp(rest) * y ** Integer(rate / g) for a, (rest, rate) in parts.items()})
-    return replaced, y, g
-
-
-def _terms_of(numerator: Expr, t: Symbol, y: Symbol, g: Rational) -> Terms | None:
-    try:
-        poly = Poly(numerator, t, y)
-    except PolynomialError:
-        return None
-    found: Terms = {}
-    for (j, k), c in poly.terms():
-        if c.has(t, y):
-            return None
-        found[(j, k * g)] = found.get((j, k * g), S.Zero) + c
-    return found
-
-
-def _mirrored(terms: Terms) -> Terms:
-    return {(j, -k): (c if j % 2 == 0 else -c) for (j, k), c in terms.items()}
-
-
-def _negated(terms: Terms) -> Terms:
-    return {key: -c for key, c in terms.items()}
-
-
 def _sign_of_terms(terms: Terms, bounds: Bounds, sign_of: SignOf) -> tuple[int, tuple[str, ...]] | None:
     """The weak sign of an exponential polynomial on a range within (0, oo), (-oo, 0) or all of R."""
     if not terms:
@@ -160,14 +118,14 @@ def _sign_of_terms(terms: Terms, bounds: Bounds, sign_of: SignOf) -> tuple[int, 
     if bounds.hi > 0:
         sides.append(terms)
     if bounds.lo < 0:
-        sides.append(_mirrored(terms))
+        sides.append(mirrored(terms))
     found = _sturm(terms, bounds)
     if found is not None:
         return found
     for sign in (1, -1):
         steps: tuple[str, ...] = ()
         for side in sides:
-            proof = _Descent(sign_of).nonnegative(side if sign == 1 else _negated(side))
+            proof = _Descent(sign_of).nonnegative(side if sign == 1 else negated(side))
             if proof is None:
                 break
             steps += proof
@@ -182,8 +140,7 @@ def _sturm(terms: Terms, bounds: Bounds) -> tuple[int, tuple[str, ...]] | None:
         return None
     t = Dummy("t")
     poly = Poly(sum((c * t**j for (j, _), c in terms.items()), S.Zero), t)
-    lo = None if bounds.lo == -INF else Rational(bounds.lo.numerator, bounds.lo.denominator)
-    hi = None if bounds.hi == INF else Rational(bounds.hi.numerator, bounds.hi.denominator)
+    lo, hi = (None if isinf(e) else Rational(str(Fraction(e))) for e in (bounds.lo, bounds.hi))
     inside = poly.count_roots(lo, hi)
     for end in (lo, hi):
         if end is not None and poly.eval(end) == 0:
@@ -267,7 +224,8 @@ def _sign_of_factors(
     e: Expr, t: Symbol, y: Symbol, g: Rational, bounds: Bounds, sign_of: SignOf, strict: bool = False
 ) -> tuple[int, tuple[str, ...]] | None:
     """The sign of a product of exponential polynomials, factor by factor; with `strict`, none vanishes."""
-    sign, steps = 1, ()
+    sign = 1
+    steps: tuple[str, ...] = ()
     for factor in Mul.make_args(e):
         base, power = factor.as_base_exp()
         if strict and factor.free_symbols - {t, y}:
@@ -283,7 +241,7 @@ def _sign_of_factors(
             continue
         if not power.is_Integer:
             return None
-        terms = _terms_of(base, t, y, g)
+        terms = terms_of(base, t, y, g)
         found = None if terms is None else _sign_of_terms(terms, bounds, sign_of)
         if found is None:
             return None
@@ -324,7 +282,7 @@ def _with_logarithm(
         return None
     # F = L + B/A decreases towards its limit at oo, or increases from its limit at 0
     for sign, end in ((1, INF if lemma.sign <= 0 else 0), (-1, INF if lemma.sign >= 0 else 0)):
-        limit = _limit_of_sum(logarithm, quotient, t, y, g, end)
+        limit = limit_of_sum(logarithm, quotient, t, y, g, end)
         if limit is not None and (limit * sign).is_extended_nonnegative is True:
             line = f"{(logarithm + quotient).xreplace(back)} is monotone with limit {limit} at {end}"
             return sign * sign_a[0], (line, *lemma.steps, *sign_a[1])
@@ -334,56 +292,6 @@ def _with_logarithm(
 def _factored(e: Expr) -> Expr:
     numerator, denominator = fraction(e)
     return numerator.factor() / denominator
-
-
-def _limit_of_sum(
-    logarithm: Expr, quotient: Expr, t: Symbol, y: Symbol, g: Rational, end: float
-) -> Expr | None:
-    """The limit of log(R) + Q at 0+ or oo, R and Q rational in t and y = exp(g t)."""
-    inside = _limit(logarithm.args[0], t, y, g, end)
-    outside = _limit(quotient, t, y, g, end)
-    if inside is None or outside is None or not outside.is_finite or inside.is_negative:
-        return None
-    if inside is S.Infinity:
-        return S.Infinity
-    return log(inside) + outside if inside != 0 else S.NegativeInfinity
-
-
-def _limit(e: Expr, t: Symbol, y: Symbol, g: Rational, end: float) -> Expr | None:
-    numerator, denominator = fraction(together(e))
-    above, below = _terms_of(numerator, t, y, g), _terms_of(denominator, t, y, g)
-    if not above or not below or any(c.free_symbols for c in (*above.values(), *below.values())):
-        return S.Zero if above == {} and below else None
-    leading = _leading_at_infinity if end == INF else _leading_at_zero
-    (order, value), (other, over) = leading(above), leading(below)
-    if value is None or over is None:
-        return None
-    if order == other:
-        return value / over
-    vanishes = order < other if end == INF else order > other
-    if vanishes:
-        return S.Zero
-    return S.Infinity if (value / over).is_positive else S.NegativeInfinity
-
-
-def _leading_at_infinity(terms: Terms) -> tuple[tuple[Rational, int], Expr | None]:
-    (j, k), c = max(terms.items(), key=lambda item: (item[0][1], item[0][0]))
-    return (k, j), c
-
-
-def _leading_at_zero(terms: Terms) -> tuple[int, Expr | None]:
-    for n in range(12):  # the coefficient of t**n
-        total = S.Zero
-        for (j, k), c in terms.items():
-            if n >= j:
-                total += c * k ** (n - j) / Integer(_factorial(n - j)) if n > j else c
-        if total != 0:
-            return n, total
-    return 0, None
-
-
-def _factorial(n: int) -> int:
-    return reduce(lambda a, b: a * b, range(2, n + 1), 1)
 
 
 def _by_laplace_transform(e: Expr, t: Symbol, bounds: Bounds, sign_of: SignOf) -> Lemma | None:
@@ -412,7 +320,7 @@ def _by_laplace_transform(e: Expr, t: Symbol, bounds: Bounds, sign_of: SignOf) -
         if order is None:
             kernel += coefficient / a**2 * s * exp(-b * s / a) / (1 - exp(-s / a))
         else:
-            kernel += coefficient / a**order * s ** (order - 1) / _factorial(order - 1) * exp(-b * s / a)
+            kernel += coefficient / a**order * s ** (order - 1) / factorial(order - 1) * exp(-b * s / a)
     found = prove_sign(kernel, s, Bounds(bounds.lo * 0, INF), sign_of, 1)
     if found is None:
         return None

@@ -74,7 +74,7 @@ def _logarithm_of_series(prover: Prover, e: log, inside: Sum) -> Shape | None:
 
 
 def _logarithm_of_sum(prover: Prover, e: log, inside: Add) -> Shape:
-    terms = [a for a in inside.args]
+    terms = list(inside.args)
     if all(prover.positive(a) or prover.sign(a) == 1 for a in terms):
         logs = [prover.shape(prover.tidy(prover.open_log(a))) for a in terms]
         if all(s.is_(CONVEX) for s in logs):

@@ -338,7 +338,7 @@ def _corners(e: Add, known: Mapping[Symbol | Expr, Bounds]) -> Bounds:
     if not e.is_polynomial(*symbols):
         return REAL
     poly = expand(e).as_poly(*symbols)
-    if poly is None or not poly.domain.is_QQ and not poly.domain.is_ZZ:
+    if poly is None or (not poly.domain.is_QQ and not poly.domain.is_ZZ):
         return REAL
     if any(poly.degree(s) > 1 for s in symbols):
         return REAL
@@ -346,7 +346,7 @@ def _corners(e: Add, known: Mapping[Symbol | Expr, Bounds]) -> Bounds:
     points: list[tuple[list[End], bool]] = [([], False)]
     for s in symbols:
         b = known[s]
-        points = [(p + [v], o or vo) for p, o in points for v, vo in ((b.lo, b.lo_open), (b.hi, b.hi_open))]
+        points = [([*p, v], o or vo) for p, o in points for v, vo in ((b.lo, b.lo_open), (b.hi, b.hi_open))]
     values = []
     for p, opened in points:
         total = Fraction(0)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import mpmath
 from mpmath.libmp import NoConvergence
 from sympy import DiracDelta, Expr, S, Sum, Symbol, diff, lambdify
 
-from symmle.certify.ranges import Bounds
+from symmle.certify.ranges import Bounds, End
 
 DIGITS = 30
 _POINTS = 36
@@ -55,12 +57,17 @@ def _unpacked(values: Sequence, p: int) -> tuple[list[mpmath.mpf], Matrixlike]:
     return gradient, hessian
 
 
+def _number(end: End) -> mpmath.mpf | None:
+    if math.isinf(end):
+        return None
+    exact = Fraction(end)
+    return mpmath.mpf(exact.numerator) / exact.denominator
+
+
 def draw(bounds: Bounds, generator: random.Random) -> mpmath.mpf:
     """A number inside the bounds, of any size."""
     scale = mpmath.mpf(10) ** generator.uniform(-1, 1) if generator.random() < 0.3 else mpmath.mpf(1)
-    finite_lo, finite_hi = bounds.lo != -mpmath.inf, bounds.hi != mpmath.inf
-    lo = mpmath.mpf(bounds.lo.numerator) / bounds.lo.denominator if finite_lo else None
-    hi = mpmath.mpf(bounds.hi.numerator) / bounds.hi.denominator if finite_hi else None
+    lo, hi = _number(bounds.lo), _number(bounds.hi)
     if lo is not None and hi is not None:
         share = generator.betavariate(0.6, 0.6) if generator.random() < 0.5 else generator.random()
         return lo + (hi - lo) * min(max(mpmath.mpf(share), mpmath.mpf("1e-4")), mpmath.mpf("0.9999"))

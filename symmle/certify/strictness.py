@@ -38,12 +38,13 @@ def strictness(
     weights, needed = _reduced(problem, _weights_of_forms(forms), p)
     left = len(next(iter(weights))[1]) if weights else 0
     if left == 0:
-        return True, tuple(needed)
+        return True, tuple(dict.fromkeys(needed))
     for chosen in list(combinations(weights, left))[:60]:
         bounds = range_of(Matrix([f for _, f in chosen]).det().expand(), known)
         if bounds.positive or bounds.negative:
             means = [_mean(problem, sample, weights[sample, f]) for sample, f in chosen]
-            return True, (*needed, *(Condition(Gt(m, 0)) for m in dict.fromkeys(means) if m != 1))
+            needed += [Condition(Gt(m, 0)) for m in means if m != 1]
+            return True, tuple(dict.fromkeys(needed))
     always = {key: w for key, w in weights.items() if w == 1}
     for group in (always, weights):
         gram = Matrix.zeros(left, left)
@@ -53,7 +54,7 @@ def strictness(
             )
         determinant = gram.det(method="berkowitz").expand()
         if determinant != 0 and determinant.count_ops() < 120:
-            return True, (*needed, _gram_condition(determinant))
+            return True, (*dict.fromkeys(needed), _gram_condition(determinant))
     return False, ()
 
 

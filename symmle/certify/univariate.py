@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import mpmath
 from sympy import Dummy, Expr, Mul, Pow, S, Symbol, cancel, diff, exp, expand_mul, lambdify, log, loggamma
 
-from symmle.certify.lemmas import Lemma, prove_positive, prove_sign, split_exponentials
+from symmle.certify.exponentials import split_exponentials
+from symmle.certify.lemmas import Lemma, prove_positive, prove_sign
 from symmle.certify.ranges import POSITIVE, Bounds, range_of, sign_on_support
 from symmle.certify.sampling import draw
 
@@ -85,7 +86,9 @@ def _along(prover: Prover, e: Expr, parts: list[Expr], base: Form) -> Curved | N
     bounds = range_of(line, prover.known)
     sign = None
     if bounds.positive or bounds.negative:
-        cases = ((1 if bounds.positive else -1, bounds if bounds.positive else -bounds),)
+        cases: tuple[tuple[int, Bounds], ...] = (
+            (1 if bounds.positive else -1, bounds if bounds.positive else -bounds),
+        )
     elif sum(1 for c in base if c != 0) == 1 and prover.positive(prover.unknowns[index]):
         # c u with u > 0: c is positive, negative or zero; zero is a limit of the others
         cases = ((1, POSITIVE), (-1, POSITIVE))
@@ -130,7 +133,7 @@ def _second_derivative_sign(
         return sign_on_support(c, known)
 
     inner = _inner_exponential(h, t)
-    if inner is None and split_exponentials(h, t) is None or _bends_both_ways(h, t, known):
+    if (inner is None and split_exponentials(h, t) is None) or _bends_both_ways(h, t, known):
         return None
     if inner is not None:  # h = g(v), v = exp(r t): h'' = r^2 (v^2 g'' + v g')
         v = Dummy("v", positive=True)
