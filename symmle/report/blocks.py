@@ -57,6 +57,7 @@ class Dialect(ABC):
         self.taken: set[str] = set()  # letters of the model
         self.letters: dict[Expr, Symbol] = {}  # that stand for parts of formulas
         self.solved: dict[Basic, Basic] = {}  # equations that were shown, left side by right side
+        self.proved = False  # the point has been shown to be the global maximum
         self.single = False  # one parameter: an ordinary derivative
         self.shown: dict[Basic, str] = {}  # expressions that the reader has seen, and what they were called
 

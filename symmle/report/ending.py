@@ -25,6 +25,7 @@ def certificate(step: Step, dialect: Dialect, declaration: Declaration) -> list[
         blocks.append(Words(f"{sentence}." if sentence else "What the point is has not been proved."))
         return blocks
     what = KINDS.get(kind, dialect.plain(kind))
+    dialect.proved = kind == "global maximum"
     if theorem_sentence(theorem):
         blocks.append(Words(f"{sentence}. The stationary point is thus {what}"))
     else:
@@ -55,7 +56,7 @@ def profile_certificate(step: Step, dialect: Dialect, declaration: Declaration) 
     fixed = joined(dialect.math(dialect.write(p)) for p in held)
     found = joined(dialect.math(dialect.write(p)) for p in step.subject)
     reason = theorem_sentence(theorem) or f"By the theorem '{dialect.plain(theorem)}'"
-    if proof is None or getattr(getattr(proof, "kind", None), "value", "") != "global maximum":
+    if dialect.proved or getattr(getattr(proof, "kind", None), "value", "") != "global maximum":
         return []
     words = (
         f"{reason}."
@@ -126,8 +127,9 @@ def estimate(
     """Point 8: the estimate and when it exists, unless the conditions have been `told`."""
     closed = dict(zip(step.subject, step.after, strict=False))
     left_over = tuple(getattr(estimator, "remaining", ()))
-    equation_of = [(e.parameter, e.expression) for e in left_over]
-    hats = [*closed, *(p for p, _ in equation_of)]
+    left_free = {s for e in left_over for s in e.expression.free_symbols}
+    unknown = [p for p in declaration.parameters if p in left_free] or [e.parameter for e in left_over]
+    hats = [*closed, *(p for p in unknown if p not in closed)]
     blocks: list[Block] = [Heading("Estimate")]
     if not hats:
         notes = [dialect.plain(str(n)) for n in getattr(estimator, "notes", ()) if n]
@@ -138,17 +140,17 @@ def estimate(
     with dialect.hatted(hats):
         rows = [(dialect.write(p), e) for p, e in closed.items()]
         if rows:
-            blocks += [Words(lead), *dialect.displays(rows, "," if equation_of else ".")]
-    if equation_of:
-        names = joined(dialect.math(dialect.hat(p)) for p, _ in equation_of)
-        verb = "solves the equation" if len(equation_of) == 1 else "solve the equations"
+            blocks += [Words(lead), *dialect.displays(rows, "," if left_over else ".")]
+    if left_over:
+        names = joined(dialect.math(dialect.hat(p)) for p in unknown)
+        verb = "solves the equation" if len(left_over) == 1 else "solve the equations"
         blocks.append(
             Words(f"where {names} {verb}" if rows else f"The estimate{'s' * (len(hats) > 1)} {names} {verb}")
         )
         with dialect.hatted(hats):
-            blocks += equations(dialect, tuple(e for _, e in equation_of))
+            blocks += equations(dialect, tuple(e.expression for e in left_over))
     route = str(getattr(estimator, "route", ""))
-    if closed and equation_of and route in LEAST_ROUTES:
+    if closed and left_over and route in LEAST_ROUTES:
         blocks.append(Words(LEAST_ROUTES[route]))
     if not _is_proved(estimator):
         blocks += _alternatives(getattr(estimator, "alternatives", ()), dialect)

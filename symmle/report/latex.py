@@ -127,9 +127,8 @@ class Latex(Dialect):
             singles = [v for v in levels if v.isdigit()]
             if len(singles) > 2:
                 signs, values = ", ".join(f"n_{v}" for v in singles), ", ".join(singles)
-                notes.append(
-                    f"${signs}$ denote the numbers of observations with ${place}$ equal to ${values}$"
-                )
+                words = f"denote the numbers of observations with ${place}$ equal to ${values}$"
+                notes.append(f"${signs}$ {words}")
                 levels = [v for v in levels if v not in singles]
             for level in levels:
                 values = level.strip("{}")

@@ -188,7 +188,8 @@ def _less_number(factor: Expr) -> bool:
     if not (isinstance(base, Add) and power.is_odd):
         return False
     positive = [t for t in base.args if not is_negative_term(t)]
-    return bool(positive) and all(t.is_Rational for t in base.args if is_negative_term(t))
+    negative = [t for t in base.args if is_negative_term(t)]
+    return bool(positive and negative) and all(t.is_Rational for t in negative)
 
 
 def _is_level(factor: Expr) -> bool:

@@ -172,9 +172,8 @@ def solve(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]
     """Point 5: an equation or a system and its roots."""
     blocks: list[Block] = [Heading("Solution")]
     found = solutions(step)
-    if len(found) == 1 and all(
-        dialect.solved.get(p) == v for p, v in zip(step.subject, found[0], strict=False)
-    ):
+    pairs = zip(step.subject, found[0] if len(found) == 1 else (), strict=False)
+    if len(found) == 1 and all(dialect.solved.get(p) == v for p, v in pairs):
         return [*blocks, Words("This gives the solution at once."), *_rejections(step, dialect)]
     if step.before:
         blocks += _posed(step, dialect)
@@ -221,6 +220,13 @@ def eliminate(step: Step, dialect: Dialect, declaration: Declaration) -> list[Bl
     return blocks + _rejections(step, dialect)
 
 
+def _scaled(coefficient: Expr, slope: str, dialect: Dialect) -> str:
+    if coefficient == 1:
+        return slope
+    text = dialect.write(coefficient)
+    return f"{text} {slope}" if isinstance(coefficient, Symbol) else f"({text}) {slope}"
+
+
 def combine_scores(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
     """Point 5: a combination of the scores in which what cannot be solved cancels."""
     words = "A combination of the score equations is free of what cannot be solved:"
@@ -231,17 +237,20 @@ def combine_scores(step: Step, dialect: Dialect, declaration: Declaration) -> li
         entries = tuple(coefficients) if isinstance(coefficients, tuple | Tuple) else ()
         if len(entries) == len(parameters) and place < len(step.after):
             with_score = [(c, p) for c, p in zip(entries, parameters, strict=True) if c != 0]
-            parts = [
-                f"{dialect.letter('(')}{dialect.write(c)}{dialect.letter(')')} {dialect.slope(p)}"
-                for c, p in with_score
-            ]
+            if len(with_score) == 1:
+                name = dialect.math(dialect.slope(with_score[0][1]))
+                words = f"The score {name} is free of what cannot be solved:"
+                continue
+            parts = [_scaled(c, dialect.slope(p), dialect) for c, p in with_score]
             blocks.append(Words(f"We combine the scores as {dialect.math(' + '.join(parts))}."))
     return [*blocks, Words(words), *equations(dialect, step.after)]
 
 
 def remaining(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
     """Point 5: the equations that are left after back-substitution."""
-    unknowns = joined(dialect.math(dialect.write(p)) for p in step.subject)
+    free = {s for e in step.after for s in e.free_symbols}
+    named = [p for p in declaration.parameters if p in free] or list(step.subject)
+    unknowns = joined(dialect.math(dialect.write(p)) for p in named)
     many = len(step.after) > 1
     left = "equations are left" if many else "equation is left"
     words = f"Substituting, {len(step.after) if many else 'one'} {left}, for {unknowns}:"
