@@ -17,6 +17,7 @@ from symmle.algebra import GaveUp, attempt_within, compile_expression, seconds_l
 from symmle.certify import certify_point, certify_profile
 from symmle.declare.declaration import Declaration
 from symmle.estimator import BySymbol, Estimator, Kind, StationaryPoint
+from symmle.existence import degenerate_conditions
 from symmle.family import support_parameters
 from symmle.identifiability import information_rank
 from symmle.likelihood import Likelihood, build_likelihood
@@ -190,7 +191,9 @@ class Run:
         self.outcome.estimator = Estimator(
             closed=ordered,
             remaining=equations,
-            conditions=best.conditions,
+            conditions=best.conditions + tuple(
+                c for c in degenerate_conditions(problem) if solved.remaining and c not in best.conditions
+            ),
             kind="closed form" if not equations else "reduced",
             route=solved.route,
             alternatives=tuple(BySymbol(c.closed) for c in others),
@@ -307,7 +310,8 @@ class Run:
 
 
 def _put_in(problem: Problem, parameter: Symbol, closed: dict[Symbol, Expr]) -> Expr:
-    return split_means(problem.equations[parameter].xreplace(closed)).expand(deep=False, power_base=False, log=False)
+    free = frozenset(problem.likelihood.parameters)
+    return split_means(problem.equations[parameter].xreplace(closed), free).expand(deep=False, power_base=False, log=False)
 
 
 def _closes_more(new: Solved | None, old: Solved | None) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sympy import Abs, Dummy, Expr, Gt, Lt, Pow, S, Symbol, Tuple, binomial, exp, expand, log, nan, oo, zoo
+from sympy import Abs, Add, Dummy, Expr, Gt, Lt, Piecewise, Pow, S, Symbol, Tuple, binomial, exp, expand, log, nan, oo, zoo
 
 from symmle.algebra import Bounds, Facts
 from symmle.record import Condition
@@ -30,12 +30,13 @@ def _not_all_zero(expression: Expr, columns: Tuple) -> Condition:
     )
 
 
-def _stays_positive(e: Expr, values: Mapping[Symbol, Expr], facts: Facts) -> bool:
-    """Whether e, defined, keeps its strict sign when symbols take degenerate values."""
+def _sign_at(e: Expr, values: Mapping[Symbol, Expr], facts: Facts) -> int | None:
+    """The sign of e when symbols take degenerate values; -1 where it is zero or not defined, None open."""
     plain = facts.encode(e.xreplace(dict(values))).xreplace(dict(values))
     if plain.has(nan, zoo, oo, -oo):
-        return False
-    return facts.decide_sign(plain) == 1
+        return -1
+    sign = facts.decide_sign(plain)
+    return -1 if sign == 0 else sign
 
 
 class SampleFacts:
@@ -101,12 +102,18 @@ class SampleFacts:
         """
         needed: list[Condition] = []
         harmless: dict[Symbol, Expr] = {}
+        together_matter = False
         for symbol, value, condition in self._degenerate_in(requirement):
-            if _stays_positive(requirement, {symbol: value}, facts):
+            sign = _sign_at(requirement, {symbol: value}, facts)
+            if sign == 1:
                 harmless[symbol] = value
+            elif sign is None and whole is not None:
+                together_matter = True  # a sum that may stay positive: only the whole decides
             elif condition not in needed:
                 needed.append(condition)
-        if len(harmless) > 1 and whole is not None and not _stays_positive(requirement, harmless, facts):
+        if whole is not None and (
+            together_matter or (len(harmless) > 1 and _sign_at(requirement, harmless, facts) != 1)
+        ):
             needed.append(whole)
         return tuple(needed)
 
@@ -124,12 +131,38 @@ class SampleFacts:
     def _sample(self, columns: Tuple, means: list[Mean]) -> None:
         summands = {m.summand: m for m in means}
         done: set[Expr] = set()
+        dependent = self._partition(columns, summands)
+        if dependent is not None:
+            last, others = dependent
+            for t in others:
+                self._by_range(t, summands[t], columns)
+            # the indicators of a partition of the support sum to 1
+            rest = S.One - Add(*(self.opaque[summands[t]] for t in others))
+            symbol = self._by_range(last, summands[last], columns)
+            self.opaque[summands[last]] = rest
+            del self.meaning[symbol]
+            done.update((last, *others))
         self._moments(columns, summands, done)
         self._weighted_moments(columns, summands, done)
         self._gaps(columns, summands, done)
         for t, operator in summands.items():
             if t not in done:
                 self._by_range(t, operator, columns)
+
+    def _partition(self, columns: Tuple, summands: Mapping[Expr, Mean]) -> tuple[Expr, list[Expr]] | None:
+        """Indicators among the summands that sum to 1 on a finite support: (the last, the others)."""
+        if len(columns.args) != 1:
+            return None
+        (x,) = columns.args
+        members = self.data.members.get(x)
+        indicators = [t for t in summands if isinstance(t, Piecewise)]
+        if members is None or len(indicators) < 2:
+            return None
+        total = Add(*indicators)
+        if any(total.xreplace({x: m}) != 1 for m in members):
+            return None
+        indicators.sort(key=str)
+        return indicators[-1], indicators[:-1]
 
     def _by_range(self, t: Expr, operator: Expr, columns: Tuple) -> Symbol:
         r = self.data.range_of(t)

@@ -208,7 +208,7 @@ def _agrees(value: Expr, g: Expr, form: NormalForm, likelihood: Likelihood) -> b
     b = bounds_of_set(support, values)
     if b is None:
         return False
-    f = compile_expression(Mean(g * form.part.density, form.columns))
+    f = compile_expression(Mean(factor(g) * form.part.density, form.columns))
     claimed = compile_expression(value)(numbers, [])
 
     def at(t: Any) -> Any:

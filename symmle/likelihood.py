@@ -122,9 +122,12 @@ def facts_of(declaration: Declaration) -> Facts:
         if source in bounds:
             bounds[lag] = bounds[source]
     facts = Facts(bounds, encoding, declaration.where)
-    for x, support in declaration.supports.items():
+    for x, support in {**declaration.supports, **declaration.given_domains}.items():
         if isinstance(support, FiniteSet):
             facts.members[x] = tuple(sorted(support.args, key=lambda m: m.sort_key()))
+    for lag, source in declaration.lags.items():
+        if source in facts.members:
+            facts.members[lag] = facts.members[source]
     return facts
 
 
@@ -151,7 +154,8 @@ def build_likelihood(declaration: Declaration) -> Likelihood:
     forms = []
     for part in declaration.samples:
         opened = open_logarithm(part.density, facts)
-        forms.append(NormalForm(part, opened, tuple(separate(opened, part.all_columns))))
+        terms = separate(opened, part.all_columns, frozenset(declaration.parameters), facts.members)
+        forms.append(NormalForm(part, opened, tuple(terms)))
     return Likelihood(declaration, dict(declaration.parameters), tuple(forms), facts)
 
 

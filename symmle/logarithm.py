@@ -7,11 +7,15 @@ density is positive on its support, so that one factor of undecided sign is posi
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from sympy import (
     Add,
     Basic,
+    Dummy,
     Eq,
     Expr,
+    Function,
     Mul,
     Or,
     Piecewise,
@@ -175,15 +179,99 @@ def _has_symbolic_power(f: Expr) -> bool:
 # --- separation -----------------------------------------------------------------------------------
 
 
-def separate(log_density: Expr, columns: tuple[Symbol, ...]) -> list[tuple[Expr, Expr]]:
-    """Pairs (coefficient free of the data, g) whose products add up to the log density; g = 1 once."""
+def separate(
+    log_density: Expr,
+    columns: tuple[Symbol, ...],
+    parameters: frozenset[Symbol] = frozenset(),
+    members: Mapping[Symbol, tuple[Expr, ...]] | None = None,
+) -> list[tuple[Expr, Expr]]:
+    """Pairs (coefficient free of the data, g) whose products add up to the log density; g = 1 once.
+
+    Where `parameters` are given, sums of data and constants inside squares stay whole: (y - y0 - mu)**2
+    has the statistics of y - y0. Where `members` are given, a function of parameters and of a column of
+    two values is linear in that column.
+    """
+    units: dict[Expr, Symbol] = {}
+    if parameters:
+        if members:
+            log_density = _linear_in_binary(log_density, parameters, members)
+        log_density = _with_units(log_density, set(columns), parameters, units)
+    data = (*columns, *units.values())
+    back = {d: u for u, d in units.items()}
     collected: dict[Expr, Expr] = {}
-    for term in Add.make_args(expand_terms(log_density, columns)):
-        coefficient, g = term.as_independent(*columns, as_Add=False)
-        if not g.has(*columns):
+    for term in Add.make_args(expand_terms(log_density, data)):
+        coefficient, g = term.as_independent(*data, as_Add=False)
+        if not g.free_symbols & set(data):
             coefficient, g = term, S.One
+        g = g.xreplace(back)
         collected[g] = collected.get(g, S.Zero) + coefficient
     return [(c, g) for g, c in collected.items() if c != 0]
+
+
+def _with_units(e: Expr, columns: set[Symbol], parameters: frozenset[Symbol], units: dict[Expr, Symbol]) -> Expr:
+    """Sums without parameters in the bases of integer powers, each by a symbol."""
+
+    def is_mixed_power(n: Basic) -> bool:
+        return (
+            isinstance(n, Pow)
+            and n.exp.is_Integer
+            and n.exp > 1
+            and isinstance(n.base, Add)
+            and bool(n.free_symbols & columns)
+            and bool(n.free_symbols & parameters)
+        )
+
+    def unit(total: Expr) -> Expr:
+        sign = S.NegativeOne if total.could_extract_minus_sign() else S.One
+        total = expand_mul(sign * total)
+        if total not in units:
+            units[total] = Dummy("D", positive=True) if total.is_positive else Dummy("D", real=True)
+        return sign * units[total]
+
+    def rewrite(power: Expr) -> Expr:
+        whole, rest = [], []
+        for term in power.base.args:
+            if not term.free_symbols & parameters:
+                whole.append(term)
+                continue
+            factors = [
+                unit(f) if isinstance(f, Add) and f.free_symbols & columns and not f.free_symbols & parameters else f
+                for f in Mul.make_args(term)
+            ]
+            rest.append(Mul(*factors))
+        data_terms = [t for t in whole if t.free_symbols & columns]
+        if len(whole) > 1 and data_terms:
+            whole = [unit(Add(*whole))]
+        return Pow(Add(*whole, *rest), power.exp)
+
+    return e.replace(is_mixed_power, rewrite)
+
+
+def _linear_in_binary(e: Expr, parameters: frozenset[Symbol], members: Mapping[Symbol, tuple[Expr, ...]]) -> Expr:
+    """g(z, theta) = g(v0) + (g(v1) - g(v0)) (z - v0)/(v1 - v0) on a column z of two values."""
+    for z, values in members.items():
+        if len(values) != 2:
+            continue
+        low, high = values
+
+        def mixes(n: Basic, z: Symbol = z) -> bool:
+            return isinstance(n, Function | Pow | exp) and z in n.free_symbols and bool(n.free_symbols & parameters)
+
+        def lines(n: Expr, z: Symbol = z, low: Expr = low, high: Expr = high) -> Expr:
+            at_low, at_high = n.xreplace({z: low}), n.xreplace({z: high})
+            return at_low + (at_high - at_low) * (z - low) / (high - low)
+
+        e = Add(*(_outermost(t, mixes, lines) for t in Add.make_args(e)))
+    return e
+
+
+def _outermost(e: Expr, wanted: Callable[[Basic], bool], change: Callable[[Expr], Expr]) -> Expr:
+    """The outermost nodes that are wanted, changed."""
+    if wanted(e):
+        return change(e)
+    if e.is_Atom:
+        return e
+    return e.func(*(_outermost(a, wanted, change) if isinstance(a, Expr) else a for a in e.args))
 
 
 def expand_terms(e: Expr, columns: tuple[Symbol, ...]) -> Expr:

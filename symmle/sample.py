@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Add, Basic, Expr, IndexedBase, Mul, S, Sum, Symbol, Tuple, expand, sympify
+from sympy import Add, Basic, Dummy, Expr, IndexedBase, Mul, S, Sum, Symbol, Tuple, expand, sympify
 from sympy.core.cache import cacheit
 
 
@@ -23,6 +23,8 @@ class SampleOperator(Expr):
     """A number computed from the rows of one sample; `columns` are bound in it."""
 
     is_commutative = True
+    # an atom to SymPy's expand, so that (x - c)**2 inside a mean stays a square
+    is_Atom = True
 
     @property
     def columns(self) -> tuple[Symbol, ...]:
@@ -207,7 +209,9 @@ def written_as_sums(expression: Expr, depth: int = 0) -> Expr:
         if isinstance(node, LinearStatistic):
             index = Symbol(_INDICES[level], integer=True, positive=True)
             rows = {x: IndexedBase(x)[index] for x in node.columns}
-            inside = walk(node.summand, level + 1).xreplace(rows)
+            inner = {o: Dummy() for o in statistics_of(node.summand)}  # their columns are their own
+            inside = node.summand.xreplace(inner).xreplace(rows)
+            inside = inside.xreplace({d: write(o, level + 1) for o, d in inner.items()})
             n = size(node.args[-1])
             total = Sum(inside, (index, 1, n))
             return total / n if isinstance(node, Mean) else total

@@ -11,14 +11,17 @@ from symmle.logarithm import separate
 from symmle.sample import Mean, SampleOperator
 
 
-def split_means(expression: Expr) -> Expr:
-    """Every Mean(h) as sum coefficient * Mean(g), parameters outside where they separate."""
+def split_means(expression: Expr, parameters: frozenset[Symbol] = frozenset()) -> Expr:
+    """Every Mean(h) as sum coefficient * Mean(g), parameters outside where they separate.
+
+    A Mean without any of the `parameters` stays as it is.
+    """
 
     def split(operator: Expr) -> Expr:
         columns: Tuple = operator.args[-1]
-        if operator.summand.has(SampleOperator):
+        if operator.summand.has(SampleOperator) or (parameters and not operator.free_symbols & parameters):
             return operator
-        return Add(*(c * Mean(g, columns) for c, g in separate(operator.summand, tuple(columns))))
+        return Add(*(c * Mean(g, columns) for c, g in separate(operator.summand, tuple(columns), parameters)))
 
     return expression.replace(lambda e: isinstance(e, Mean), split)
 
@@ -33,11 +36,13 @@ class ScoreSystem:
     @cached_property
     def equations(self) -> dict[Symbol, Expr]:
         l = self.likelihood.log_likelihood
-        return {p: _collected(split_means(l.diff(p))) for p in self.parameters}
+        free = frozenset(self.likelihood.parameters)
+        return {p: _collected(split_means(l.diff(p), free)) for p in self.parameters}
 
     @cached_property
     def hessian(self) -> Matrix:
-        rows = [[split_means(self.equations[p].diff(q)) for q in self.parameters] for p in self.parameters]
+        free = frozenset(self.likelihood.parameters)
+        rows = [[split_means(self.equations[p].diff(q), free) for q in self.parameters] for p in self.parameters]
         return Matrix(rows)
 
 

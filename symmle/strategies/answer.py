@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sympy import Add, And, Expr, Gt, Interval, Lt, Mul, Pow, S, Set, Symbol, expand, factor_terms, fraction, oo, powsimp, together
+from sympy import Add, And, Expr, Gt, Interval, Lt, Mul, Ne, Piecewise, Pow, S, Set, Symbol, cancel, expand, factor, factor_terms, fraction, log, oo, powsimp, together
 
 from symmle.algebra import Facts, GaveUp, attempt_within
 from symmle.inequalities import SampleFacts
@@ -18,8 +18,9 @@ def candidates_of(
     """Candidates inside the domain; what is outside for every sample seen is rejected with the reason."""
     kept: list[Candidate] = []
     rejected: list[Rejected] = []
-    for solution in solutions:
-        shown = {p: as_one_mean(known.show(tidy(e)), problem) for p, e in solution.values.items()}
+    for raw in solutions:
+        solution = Solution({p: tidy(e) for p, e in raw.values.items()}, raw.methods)
+        shown = {p: as_one_mean(known.show(e), problem) for p, e in solution.values.items()}
         decided = {p: problem.decide_in_domain(e, p, facts) for p, e in solution.values.items()}
         outside = [p for p, d in decided.items() if d is False]
         values = tuple(shown.items())
@@ -51,8 +52,16 @@ def _conditions(
     found: list[Condition] = []
     for p, e in solution.values.items():
         inside = _in_domain_condition(problem.domains[p], p, shown[p])
-        for requirement in _requirements(problem.domains[p], e):
-            for condition in known.conditions_of(requirement, facts, inside):
+        for requirement, kind in _requirements(problem.domains[p], e):
+            whole = inside
+            if kind == "denominator":
+                whole = Condition(Ne(known.show(requirement), 0, evaluate=False), "defined", (p,))
+            elif kind == "logarithm":
+                whole = Condition(Gt(known.show(requirement), 0, evaluate=False), "defined", (p,))
+            needed = known.conditions_of(requirement, facts, whole)
+            if kind == "logarithm" and facts.decide_sign(requirement) != 1 and whole not in needed:
+                needed = (*needed, whole)
+            for condition in needed:
                 if condition not in found:
                     found.append(condition)
         if decided[p] is None and inside is not None and inside not in found:
@@ -60,14 +69,15 @@ def _conditions(
     return tuple(found)
 
 
-def _requirements(domain: Set, value: Expr) -> list[Expr]:
-    """Expressions that are positive where the value is defined and inside its domain."""
+def _requirements(domain: Set, value: Expr) -> list[tuple[Expr, str]]:
+    """Expressions that are positive (denominators: not zero) where the value is defined and in its domain."""
     found = [] if not isinstance(domain, Interval) else [
-        side
+        (side, "domain")
         for bound, side in ((domain.start, value - domain.start), (domain.end, domain.end - value))
         if bound not in (oo, -oo)
     ]
-    found.extend(d for d in [fraction(together(value))[1]] if not d.is_number)
+    found.extend((d, "denominator") for d in [fraction(together(value))[1]] if not d.is_number)
+    found.extend((n.args[0], "logarithm") for n in sorted(value.atoms(log), key=str))
     return found
 
 
@@ -85,28 +95,62 @@ def _in_domain_condition(domain: Set, p: Symbol, value: Expr) -> Condition | Non
 
 
 def as_one_mean(e: Expr, problem: Problem) -> Expr:
-    """1 - Mean(I_1) - Mean(I_2) as Mean(I_3): an affine combination that equals a statistic on a finite support."""
-    means = [t for t in Add.make_args(e) if t.has(Mean)]
-    if len(means) < 2 or not all(isinstance(t.as_coeff_Mul()[1], Mean) for t in means):
-        return e
+    """Sums of indicator means written the shortest way: 1 - Mean(I_1) - Mean(I_2) is Mean(I_3)."""
     for form in problem.likelihood.forms:
-        x = form.part.columns[0]
-        members = problem.likelihood.facts.members.get(x)
-        if members is None or len(form.columns.args) != 1 or any(t.as_coeff_Mul()[1].args[-1] != form.columns for t in means):
+        members = problem.likelihood.facts.members.get(form.part.columns[0])
+        indicators = [g for _, g in form.terms if isinstance(g, Piecewise)]
+        if members is None or len(form.columns.args) != 1 or len(indicators) < 2:
             continue
-        inside = e.xreplace({t.as_coeff_Mul()[1]: t.as_coeff_Mul()[1].summand for t in means})
-        for _, g in form.terms:
-            if all(inside.xreplace({x: m}) == g.xreplace({x: m}) for m in members):
-                return Mean(g, form.columns)
+        x = form.part.columns[0]
+        if any(Add(*indicators).xreplace({x: m}) != 1 for m in members):
+            continue
+        means = [Mean(g, form.columns) for g in indicators]
+        e = e.replace(lambda n: isinstance(n, Add) and n.has(Mean), lambda n, means=means: _shortest(n, means))
     return e
+
+
+def _shortest(total: Add, means: list[Expr]) -> Expr:
+    """The sum plus the multiple of 1 - sum(means) that leaves the fewest terms."""
+    constant = Add(*(t for t in total.args if not t.has(*means)))
+    coefficients = [total.coeff(m) for m in means]
+    if expand(total - constant - Add(*(c * m for c, m in zip(coefficients, means, strict=True)))) != 0:
+        return total
+    if not all(c.is_number for c in (constant, *coefficients)):
+        return total
+    ways = [total]
+    for shift in (constant, *(-c for c in coefficients)):
+        ways.append(Add(constant - shift, *((c + shift) * m for c, m in zip(coefficients, means, strict=True))))
+    return min(ways, key=lambda w: (len(Add.make_args(w)), w.count_ops()))
 
 
 def tidy(e: Expr) -> Expr:
     """A shorter way of writing an answer, the same value: common factors out of sums and roots."""
+    joined = attempt_within(0.5, _join_logarithms, e)
+    if not isinstance(joined, GaveUp) and joined.count_ops() < e.count_ops():
+        e = joined
     answer = attempt_within(0.5, lambda: factor_terms(powsimp(e)))
     if isinstance(answer, GaveUp) or answer.count_ops() > e.count_ops():
         answer = e
     return _roots_of_quotients(answer)
+
+
+def _join_logarithms(e: Expr) -> Expr:
+    """log(a) - log(b) as log(a/b) in lowest terms, for logarithms whose arguments are positive together."""
+    inside, rest, count = S.One, S.Zero, 0
+    for term in Add.make_args(e):
+        c, function = term.as_coeff_Mul()
+        if isinstance(function, log) and abs(c) == 1:
+            inside *= function.args[0] ** c
+            count += 1
+        else:
+            rest += term
+    if count < 2:
+        return e
+    short = factor(cancel(together(inside)))
+    numerator, denominator = fraction(short)
+    if numerator.could_extract_minus_sign() and denominator.could_extract_minus_sign():
+        short = -numerator / -denominator
+    return log(short) + rest
 
 
 def _roots_of_quotients(e: Expr) -> Expr:
