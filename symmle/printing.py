@@ -26,12 +26,18 @@ class Claim:
     theorem: str = ""
     scope: str = ""
     reason: str = ""
+    conditional: bool = False
+
+    @property
+    def _holds_for(self) -> str:
+        if self.scope != "every sample":
+            return "for these data"
+        return "for every sample that meets the conditions" if self.conditional else "for every sample"
 
     @property
     def sentence(self) -> str:
         if self.status == "proved":
-            holds = "for every sample" if self.scope == "every sample" else "for these data"
-            return f"Proved: {self.kind}, {holds} ({self.theorem})."
+            return f"Proved: {self.kind}, {self._holds_for} ({self.theorem})."
         return "Open: that this is the global maximum is not proved."
 
 
@@ -45,7 +51,8 @@ def claim_of(derivation: Derivation, certificate: Any = None) -> Claim:
         reason = next((p.reason for p in derivation.estimator.points if p.reason), "")
         return Claim("open", Kind.UNDECIDED.value, reason=reason)
     best = proofs[0]
-    return Claim("proved", best.kind.value, best.theorem, best.scope.value)
+    conditional = bool(best.conditions or derivation.estimator.conditions)
+    return Claim("proved", best.kind.value, best.theorem, best.scope.value, conditional=conditional)
 
 
 def certificate_for_data(result: Any, seconds: float) -> Any:

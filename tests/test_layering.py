@@ -23,7 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("estimator",),
     ("information", "identifiability", "serialise"),
     ("strategies", "latent"),
-    ("certify",),
+    ("certify", "existence"),
     ("engine", "verification"),
     ("report",),
     ("compiling",),
