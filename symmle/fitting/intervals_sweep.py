@@ -19,6 +19,7 @@ from time import monotonic
 
 import numpy as np
 import sympy as sp
+from numpy.typing import NDArray
 
 from symmle.fitting import intervals as iv
 from symmle.fitting.intervals import Array, Interval
@@ -104,44 +105,64 @@ class Isolator:
     # -- enclosures ------------------------------------------------------------------------------------
 
     def _evaluate(self, e: sp.Expr, lo: Array, hi: Array, order: int) -> list[Interval]:
-        """Value, slope, curvature on the boxes, in chunks."""
+        """Value, slope, curvature on the boxes."""
+        return self._evaluated(e, lo, hi, order)[0]
+
+    def _evaluated(
+        self, e: sp.Expr, lo: Array, hi: Array, order: int
+    ) -> tuple[list[Interval], NDArray[np.bool_]]:
+        """The same, in chunks, and where the expression is sure to be defined on all of the box."""
         rows = max(r.weights.size for r in self.objective.samples)
         chunk = max(1, _ENTRIES // rows)
         parts: list[list[Interval]] = []
+        defined: list[NDArray[np.bool_]] = []
         for start in range(0, len(lo), chunk):
             if monotonic() > self.deadline:
                 raise _Open("the time is over")
             box = Interval(lo[start : start + chunk, None], hi[start : start + chunk, None])
-            jet = Evaluation({self.objective.variable: box}, self.objective.samples, order).enclosure(e)
+            evaluation = Evaluation({self.objective.variable: box}, self.objective.samples, order)
+            jet = evaluation.enclosure(e)
             shape = box.lo.shape
+            defined.append(np.broadcast_to(evaluation.defined, shape)[:, 0])
             entries = [jet.value, *jet.gradient[: order > 0], *jet.hessian[: order > 1]]
             zero = Interval(np.zeros(shape), np.zeros(shape))
             parts.append([zero if i is None else _full(i, shape) for i in entries])
-        return [
+        found = [
             Interval(
                 np.concatenate([p[k].lo for p in parts])[:, 0], np.concatenate([p[k].hi for p in parts])[:, 0]
             )
             for k in range(order + 1)
         ]
+        return found, np.concatenate(defined)
 
     def _refined(self, lo: Array, hi: Array) -> tuple[Interval, Interval, Interval]:
-        """Value, slope and curvature of l on boxes, by mean value forms about the middle."""
+        """Value, slope and curvature of l on boxes, by mean value forms about the middle.
+
+        Where l may not be defined on all of a box, only the plain value is used: it bounds l where it is defined.
+        """
         o = self.objective
         middle = Interval.of(np.clip(0.5 * lo + 0.5 * hi, lo, hi))
         offset = Interval(lo, hi) - middle
-        value, slope, bend = self._evaluate(o.log_likelihood, lo, hi, 2)
+        (value, slope, bend), defined = self._evaluated(o.log_likelihood, lo, hi, 2)
+        plain = value
         at_value, at_slope = self._evaluate(o.log_likelihood, middle.lo, middle.lo, 1)
         if o.score is not None:
             other, other_bend = self._evaluate(o.score, lo, hi, 1)
             (at_other,) = self._evaluate(o.score, middle.lo, middle.lo, 0)
             slope, bend = slope.intersection(other), bend.intersection(other_bend)
             at_slope = at_slope.intersection(at_other)
-            if np.any(slope.lo > slope.hi) or np.any(at_slope.lo > at_slope.hi) or np.any(bend.lo > bend.hi):
+            empty = (slope.lo > slope.hi) | (at_slope.lo > at_slope.hi) | (bend.lo > bend.hi)
+            if np.any(empty & defined):
                 raise _Open("the score is not the derivative of the log-likelihood")
         slope = slope.intersection(at_slope + bend * offset)
         value = value.intersection(at_value + slope * offset)
         value = value.intersection(at_value + at_slope * offset + (bend * iv.square(offset)).scaled(0.5))
-        return value, slope, bend
+        unknown = iv.whole(value)
+        return (
+            iv.where(defined, value, plain),
+            iv.where(defined, slope, unknown),
+            iv.where(defined, bend, unknown),
+        )
 
     # -- the three parts -----------------------------------------------------------------------------------
 
@@ -178,9 +199,8 @@ class Isolator:
                     if monotonic() - begun > 0.1 * (self.deadline - self.started):
                         break
                     closer = math.sqrt(failed * step)
-                    tries = (self._tail_at(end, limit, edge, side, closer, e) for e in _EFFORTS)
-                    better = next((t for t in tries if not isinstance(t, str)), None)
-                    if better is None:
+                    better = self._tail_at(end, limit, edge, side, closer, effort)
+                    if isinstance(better, str):
                         failed = closer
                     else:
                         found, step = better, closer
@@ -197,7 +217,8 @@ class Isolator:
             return ""
         if monotonic() > self.deadline:
             raise _Open(f"the time is over before the tail towards {end} is bounded")
-        tail = Tail(o.variable, size, end, side, o.samples, self.deadline, *effort)
+        until = min(self.deadline, monotonic() + 0.25 * (self.deadline - self.started))
+        tail = Tail(o.variable, size, end, side, o.samples, until, *effort)
         try:
             bounds = tail.bounds(o.log_likelihood)
             if bounds[1] < self.best:

@@ -68,15 +68,15 @@ FUNCTIONS = {
     "lambertw-1": (
         lambda a: special.lambert_w(a, -1), lambda t: mpmath.re(mpmath.lambertw(t, -1)), st.floats(-0.36, -1e-9)
     ),
-    "log I_0": (lambda a: special.log_bessel(np.float64(0), a), lambda t: mpmath.log(mpmath.besseli(0, t)), POSITIVE),
-    "log I_5": (lambda a: special.log_bessel(np.float64(5), a), lambda t: mpmath.log(mpmath.besseli(5, t)), POSITIVE),
+    "log I_0": (lambda a: special.log_bessel(np.array(0.0), a), lambda t: mpmath.log(mpmath.besseli(0, t)), POSITIVE),
+    "log I_5": (lambda a: special.log_bessel(np.array(5.0), a), lambda t: mpmath.log(mpmath.besseli(5, t)), POSITIVE),
     "I_1/I_0": (
-        lambda a: special.bessel_ratio(np.float64(0), a),
+        lambda a: special.bessel_ratio(np.array(0.0), a),
         lambda t: mpmath.besseli(1, t) / mpmath.besseli(0, t),
         POSITIVE,
     ),
     "I_4/I_3": (
-        lambda a: special.bessel_ratio(np.float64(3), a),
+        lambda a: special.bessel_ratio(np.array(3.0), a),
         lambda t: mpmath.besseli(4, t) / mpmath.besseli(3, t),
         POSITIVE,
     ),
@@ -111,7 +111,7 @@ def test_point_enclosures_are_narrow() -> None:
 @given(z=st.floats(0.01, 300))
 def test_derivatives_of_bessel_functions(nu: float, z: float) -> None:
     box = Interval.of(np.array([[z]]))
-    log_rule, ratio_rule = log_bessel_rule(np.float64(nu))(box, 2), bessel_ratio_rule(np.float64(nu))(box, 2)
+    log_rule, ratio_rule = log_bessel_rule(np.array(nu))(box, 2), bessel_ratio_rule(np.array(nu))(box, 2)
     for order in range(3):
         _inside(
             log_rule[order],
@@ -183,6 +183,7 @@ def test_an_enclosure_holds_value_slope_and_curvature(
     if smooth:
         with mpmath.workdps(60):
             for order, found in ((1, jet.gradient[0]), (2, jet.hessian[0])):
+                assert found is not None
                 value = mpmath.diff(lambda s: _exact(e, s), mpmath.mpf(t), order, h=mpmath.mpf(10) ** -12)
                 slack = mpmath.mpf(10) ** -8 * (1 + abs(value))
                 lo_found, hi_found = float(found.lo[0, 0]), float(found.hi[0, 0])

@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,8 +41,8 @@ BEARINGS = [
 ]  # fmt: skip
 SMALL = [0.31, 0.82, 0.55, 0.14, 0.67, 0.48, 0.91, 0.22, 0.6, 0.37]
 POSITIVE = [0.74, 1.9, 0.33, 2.8, 1.2, 0.95, 3.4, 1.6, 0.5, 2.2, 1.1, 0.08]
-COUNTS = [0, 1, 2, 3, 4, 5, 6, 8]
-COUNT_WEIGHTS = [70, 38, 17, 10, 9, 3, 2, 1]
+COUNTS = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0]
+COUNT_WEIGHTS = [70.0, 38.0, 17.0, 10.0, 9.0, 3.0, 2.0, 1.0]
 CENTRED = [-2.1, -1.2, -0.7, -0.3, -0.1, 0.2, 0.4, 0.9, 1.6, 2.9]
 HALF_LINE = (sp.S.Zero, sp.oo)
 LINE = (-sp.oo, sp.oo)
@@ -136,11 +137,13 @@ def _estimate(objective: Objective, near: float) -> float:
             jet = Evaluation({objective.variable: box}, objective.samples, 2).enclosure(
                 objective.log_likelihood
             )
-        at -= float(jet.gradient[0].middle[0, 0] / jet.hessian[0].middle[0, 0])
+        slope, bend = jet.gradient[0], jet.hessian[0]
+        assert slope is not None and bend is not None
+        at -= float(slope.middle[0, 0] / bend.middle[0, 0])
     return at
 
 
-PROVED: dict[str, tuple[Callable[[], sp.Expr], list[float], tuple, list[float] | None, float]] = {
+PROVED: dict[str, tuple[Callable[[], sp.Expr], list[float], tuple[Any, ...], list[float] | None, float]] = {
     "weibull": (weibull, BEARINGS, HALF_LINE, None, 2.0),
     "weibull, other units": (weibull, [v * 1e-3 for v in BEARINGS], HALF_LINE, None, 2.0),
     "weibull, weighted": (weibull, POSITIVE, HALF_LINE, [1, 2, 1, 3, 1, 1, 0, 2, 1, 1, 5, 1], 1.3),
@@ -176,7 +179,7 @@ def test_a_global_maximum_is_proved_and_proved_again(name: str) -> None:
 # near-uniform: the limit p = oo lies above the interior local maximum
 UNIFORM = [round(-1 + 2 * (i + 0.5) / 12, 6) for i in range(12)]
 
-OPEN: dict[str, tuple[Callable[[], sp.Expr], list[float], tuple, float]] = {
+OPEN: dict[str, tuple[Callable[[], sp.Expr], list[float], tuple[Any, ...], float]] = {
     "cauchy: two equal maxima": (cauchy, [-3.0, 3.0], LINE, 8**0.5),
     "cauchy: a minimum between two maxima": (cauchy, [-3.0, 3.0], LINE, 0.0),
     "cauchy: the lower of two maxima": (cauchy, [0.0, 0.1, -0.2, 9.0], LINE, 8.9),
@@ -226,6 +229,7 @@ def test_random_samples_are_never_claimed_at_a_lower_maximum() -> None:
 
 def test_a_score_that_is_not_the_derivative_is_found_out() -> None:
     objective = _objective(weibull(), POSITIVE, HALF_LINE)
+    assert objective.score is not None
     false = Objective(objective.log_likelihood, -objective.score, t, *HALF_LINE, objective.samples)
     assert isinstance(Isolator(false, _estimate(objective, 1.3), 20.0).run(), str)
 
