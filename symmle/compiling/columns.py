@@ -119,13 +119,13 @@ def _sequence_to_numpy(raw: Any, where: str) -> Array:
                     f"(row {row} is {entry!r})."
                 )
             if entry is np.ma.masked:
-                raise DataError(
-                    f"{where}: row {row} is masked. Pass a masked array or leave the row out."
-                )
+                raise DataError(f"{where}: row {row} is masked. Pass a masked array or leave the row out.")
     try:
         return np.asarray(raw)
     except ValueError:
-        raise DataError(f"{where}: expected a one-dimensional column, got rows of different lengths.") from None
+        raise DataError(
+            f"{where}: expected a one-dimensional column, got rows of different lengths."
+        ) from None
 
 
 def _refuse_objects(raw: Array, where: str) -> None:

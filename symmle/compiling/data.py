@@ -38,6 +38,9 @@ class Sample:
     offset: int = 0  # rows that a lag drops at the front
     cache: dict[Any, Any] = field(default_factory=dict, repr=False)  # scaled copies, distinct rows
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "cache": {}}
+
     def row_number(self, position: int) -> int:
         """The row of the user's data that stands at `position` here."""
         return int(self.index[position]) if self.index is not None else position + self.offset
@@ -182,7 +185,9 @@ def _read_sample(
             )
     weight_column, total = _read_weights(weights, rows, name)
     keep = _kept_rows(read, weight_column, depth, rows, name)
-    sample = Sample({}, weight_column, total if weight_column is not None else float(rows - depth), rows - depth)
+    sample = Sample(
+        {}, weight_column, total if weight_column is not None else float(rows - depth), rows - depth
+    )
     sample.offset = depth
     if keep is not None:
         sample.index = np.flatnonzero(keep) + depth

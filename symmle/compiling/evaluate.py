@@ -18,7 +18,8 @@ from sympy import Expr, Float, Symbol
 from symmle.compiling.data import Sample, Table
 from symmle.compiling.kernels import CONTEXT, LOCK, row_kernel
 from symmle.compiling.program import Ordered, Program
-from symmle.compiling.rows import MOST_DISTINCT, Care, Moments, Pass, Rows
+from symmle.compiling.row_data import MOST_DISTINCT, Moments, Rows
+from symmle.compiling.rows import Care, Pass
 
 TOLERANCE = 1e-13
 LARGE, SMALL = 1e60, 1e-60  # beyond these a fourth power leaves the doubles
@@ -114,9 +115,7 @@ class CompiledExpressions:
     def _program(self, scaled: frozenset[Symbol]) -> tuple[Program, list[list[Pass]]]:
         if scaled not in self._programs:
             program = Program(self.expressions, self.samples, scaled)
-            passes = [
-                [Pass(sample, stage) for sample in program.samples] for stage in range(program.stages)
-            ]
+            passes = [[Pass(sample, stage) for sample in program.samples] for stage in range(program.stages)]
             self._programs[scaled] = (program, passes)
         return self._programs[scaled]
 
@@ -143,7 +142,9 @@ class CompiledExpressions:
                     known[order.dummy] = CONTEXT.mpf(_ordered(order, rows[order.sample], known))
             moments.append([])
             for j, run in enumerate(passes[stage]):
-                found = run.run(rows[j], known, care, judge, patience) if run.monomials else Moments({}, {}, [])
+                found = (
+                    run.run(rows[j], known, care, judge, patience) if run.monomials else Moments({}, {}, [])
+                )
                 moments[-1].append(found)
                 _bind(program, j, found, known)
             known.update(_called(program, stage, known))
@@ -240,7 +241,9 @@ def _distance(value: Any, number: Any) -> Any:
 
 def _value(number: Any, error: Any, care: Care) -> Value:
     if care is Care.EXACT and CONTEXT.isfinite(error) and abs(number) <= 4 * error:
-        return Value(CONTEXT.mpf(0), CONTEXT.mpf(0), exact_zero=True)  # what exact arithmetic cannot tell from zero
+        return Value(
+            CONTEXT.mpf(0), CONTEXT.mpf(0), exact_zero=True
+        )  # what exact arithmetic cannot tell from zero
     if isinstance(number, CONTEXT.mpc):
         return NOT_A_NUMBER
     return Value(number, error)

@@ -51,7 +51,9 @@ CONTEXT = mpmath.MPContext()
 CONTEXT.prec = PRECISION
 LOCK = threading.RLock()
 
-log1p_, expm1_, log1mexp_, softplus_ = (Function(f"symmle_{n}") for n in ("log1p", "expm1", "log1mexp", "softplus"))
+log1p_, expm1_, log1mexp_, softplus_ = (
+    Function(f"symmle_{n}") for n in ("log1p", "expm1", "log1mexp", "softplus")
+)
 ive_, kve_, logndtr_, zeta1_ = (Function(f"symmle_{n}") for n in ("ive", "kve", "logndtr", "zeta1"))
 lambertw_, logcosh_, polygamma_ = (Function(f"symmle_{n}") for n in ("lambertw", "logcosh", "polygamma"))
 
@@ -268,7 +270,11 @@ def _renamed(arguments: Sequence[Symbol], expressions: Sequence[Expr]) -> tuple[
 
 
 def _assumed(symbol: Symbol) -> dict[str, bool]:
-    return {k: v for k, v in symbol.assumptions0.items() if k in ("positive", "real", "integer", "nonnegative") and v}
+    return {
+        k: v
+        for k, v in symbol.assumptions0.items()
+        if k in ("positive", "real", "integer", "nonnegative") and v
+    }
 
 
 def row_kernel(arguments: Sequence[Symbol], expressions: Sequence[Expr]) -> Callable[..., Any]:

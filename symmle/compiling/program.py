@@ -133,9 +133,7 @@ class Program:
         for order in self.ordered:
             used |= set(order.scalars)
         self.parameters: tuple[Symbol, ...] = tuple(sorted(used - internal, key=str))  # type: ignore[arg-type]
-        self.stages = 1 + max(
-            [s for s, _, _ in self.statistics] + [o.stage for o in self.ordered], default=0
-        )
+        self.stages = 1 + max([s for s, _, _ in self.statistics] + [o.stage for o in self.ordered], default=0)
         self._kernels: dict[int, tuple[tuple[Symbol, ...], list[Dummy], Callable[..., Any]]] = {}
 
     # --- taking expressions apart ---
@@ -245,7 +243,11 @@ class Program:
         if not isinstance(product, Mul):
             return False
         for factor in product.args:
-            base = factor.base if isinstance(factor, Pow) and factor.exp.is_Integer and factor.exp > 0 else factor  # type: ignore[attr-defined]
+            base = (
+                factor.base
+                if isinstance(factor, Pow) and factor.exp.is_Integer and factor.exp > 0
+                else factor
+            )  # type: ignore[attr-defined]
             if isinstance(base, (Add, Mul)) and not self._has_open_function(base, sample):
                 continue
             if not base.is_Symbol and self._scalars_in(base, sample):
@@ -282,7 +284,9 @@ class Program:
                 here = [(d, f) for s, d, f in self.statistics if s == stage]
                 names, bodies = [d for d, _ in here], _in_order(here)
             free = {symbol for body in bodies for symbol in body.free_symbols}
-            arguments: tuple[Any, ...] = tuple(sorted(free, key=lambda d: (str(d), getattr(d, "dummy_index", 0))))
+            arguments: tuple[Any, ...] = tuple(
+                sorted(free, key=lambda d: (str(d), getattr(d, "dummy_index", 0)))
+            )
             self._kernels[stage] = (arguments, names, scalar_kernel(arguments, bodies))
         return self._kernels[stage]
 
@@ -320,7 +324,9 @@ def _power(base: Polynomial | None, exponent: int) -> Polynomial | None:
         if sum(e for _, e in other) * exponent > MOST_DEGREE:
             return None
         return {
-            tuple((i, e * k) for i, e in other) if k else (): Integer(comb(exponent, k)) * a ** (exponent - k) * b**k
+            tuple((i, e * k) for i, e in other) if k else (): Integer(comb(exponent, k))
+            * a ** (exponent - k)
+            * b**k
             for k in range(exponent + 1)
         }
     result: Polynomial | None = {(): S.One}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
@@ -17,17 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 from sympy import Add, Expr, Function, Pow, S, Symbol, exp, log
 
-from symmle.compiling.data import BLOCK, LONG_BLOCK, Sample
+from symmle.compiling.data import BLOCK, LONG_BLOCK
 from symmle.compiling.increments import Increments, Node, Wide, exact
 from symmle.compiling.kernels import CONTEXT, row_kernel, scalar_kernel
 from symmle.compiling.program import Atom, Monomial, SampleProgram
+from symmle.compiling.row_data import MOST_DISTINCT, Moments, Rows
 
 Array = NDArray[Any]
 EPS = 2.0**-52
 WIDE_EPS = float(np.finfo(Wide).eps)
 STRETCH = 1 << 13
 SPOTS = 12  # rows at which functions that may cancel are held against 240 bits
-MOST_DISTINCT = 3000  # rows that EXACT takes
 STRIDED = 512  # rows that magnitudes are judged by
 
 
@@ -35,77 +34,6 @@ class Care(IntEnum):
     DIRECT = 0
     CENTRED = 1
     EXACT = 2
-
-
-@dataclass
-class Rows:
-    """The columns of one sample as the program wants them: scaled by powers of two, with pivots."""
-
-    sample: Sample
-    columns: dict[Symbol, Array]
-    scales: dict[Symbol, Any]  # the power of two by which a column was divided
-    pivots: dict[Symbol, float]
-    _distinct: tuple[dict[Symbol, Array], Array] | None = field(default=None, repr=False)
-
-    @classmethod
-    def of(cls, sample: Sample, scaled: frozenset[Symbol]) -> Rows:
-        columns, scales, pivots = {}, {}, {}
-        for column, values in sample.columns.items():
-            pivots[column] = _pivot(sample, column)
-            if column in scaled:
-                largest = max(abs(sample.minimum[column]), abs(sample.maximum[column]))
-                exponent = math.frexp(largest)[1]
-                values = np.ldexp(values, -exponent)
-                scales[column] = CONTEXT.ldexp(CONTEXT.mpf(1), exponent)
-                low, high = float(values.min()), float(values.max())
-                pivots[column] = low if low == high else min(max(float(values.mean()), low), high)
-            columns[column] = values
-        return cls(sample, columns, scales, pivots)
-
-    @property
-    def weights(self) -> Array | None:
-        return self.sample.weights
-
-    @property
-    def count(self) -> Any:
-        """n at 240 bits: a rounded sum of weights would not cancel in n * mean."""
-        if self.weights is None:
-            return CONTEXT.mpf(self.sample.rows)
-        return CONTEXT.mpf(self.sample.n)
-
-    def distinct(self) -> tuple[dict[Symbol, Array], Array] | None:
-        """The distinct rows and their weights, where they are few enough for 240 bits a row."""
-        if self.sample.rows > 200_000:
-            return None
-        if self._distinct is None:
-            names = list(self.columns)
-            stacked = np.column_stack([self.columns[c] for c in names])
-            values, inverse = np.unique(stacked, axis=0, return_inverse=True)
-            if len(values) > MOST_DISTINCT:
-                return None
-            weights = np.full(len(values), CONTEXT.mpf(0), dtype=object)
-            given = self.weights if self.weights is not None else np.ones(len(stacked))
-            for i, w in zip(np.ravel(inverse), given, strict=True):
-                weights[i] += CONTEXT.mpf(float(w))
-            self._distinct = ({c: values[:, k] for k, c in enumerate(names)}, weights)
-        return self._distinct
-
-
-def _pivot(sample: Sample, column: Symbol) -> float:
-    low, high = sample.minimum[column], sample.maximum[column]
-    return low if low == high else sample.pivot[column]
-
-
-@dataclass
-class Moments:
-    """Means by monomial at 240 bits, pivots of atoms, and independent errors of what was summed.
-
-    An error is a dict: by how much each mean moves together.
-    """
-
-    means: dict[Monomial, Any]
-    pivots: dict[int, Any]
-    errors: list[dict[Monomial, Any]]
 
 
 class Pass:
@@ -125,7 +53,12 @@ class Pass:
         self._exact: dict[int, Callable[..., Any]] = {}
 
     def run(
-        self, rows: Rows, scalars: Mapping[Symbol, Any], care: Care, judge: bool, patience: int = MOST_DISTINCT
+        self,
+        rows: Rows,
+        scalars: Mapping[Symbol, Any],
+        care: Care,
+        judge: bool,
+        patience: int = MOST_DISTINCT,
     ) -> Moments:
         """The means of the monomials of this stage; `judge` asks for errors too."""
         if care is Care.DIRECT:
@@ -166,7 +99,9 @@ class Pass:
         if any(k == i for m in self.monomials if m != monomial for k, _ in m):
             return None
         values = rows.columns[atom.expression]  # type: ignore[index]
-        sums = [float(np.add.reduce(values[low : low + LONG_BLOCK])) for low in range(0, len(values), LONG_BLOCK)]
+        sums = [
+            float(np.add.reduce(values[low : low + LONG_BLOCK])) for low in range(0, len(values), LONG_BLOCK)
+        ]
         return CONTEXT.mpf(_fsum(sums)) / len(values) - CONTEXT.mpf(rows.pivots[atom.expression])  # type: ignore[index]
 
     def _starts(self, rows: Rows, numbers: Sequence[float]) -> dict[int, float]:
@@ -270,7 +205,8 @@ class Pass:
             worst = 0.0
             for k in sorted(spots):
                 truth = self._row_function(i)(
-                    *(CONTEXT.mpf(float(column[k])) for column in columns.values()), *(scalars[s] for s in atom.scalars)
+                    *(CONTEXT.mpf(float(column[k])) for column in columns.values()),
+                    *(scalars[s] for s in atom.scalars),
                 )[0]
                 if isinstance(truth, CONTEXT.mpc) or not CONTEXT.isfinite(truth) or truth == 0:
                     continue
@@ -311,7 +247,9 @@ class Pass:
         nodes = {}
         for c in self.program.columns:
             delta = rows.columns[c].astype(Wide) - Wide(rows.pivots[c])
-            nodes[c] = Node(CONTEXT.mpf(rows.pivots[c]), {c: CONTEXT.mpf(1)}, delta, Wide(0), raw=rows.columns[c])
+            nodes[c] = Node(
+                CONTEXT.mpf(rows.pivots[c]), {c: CONTEXT.mpf(1)}, delta, Wide(0), raw=rows.columns[c]
+            )
         find = Increments(nodes, scalars)
         found = {i: find.node(self.program.atoms[i].expression) for i in self.atoms}
         for i in self.functions:
@@ -341,7 +279,9 @@ class Pass:
 
         means: dict[Monomial, Any] = {m: mean(m) for m in base}
         errors: list[dict[Monomial, Any]] = []
-        columns = {c: {m: s for i, m in linear.items() for k, s in slopes[i].items() if k == c} for c in nodes}
+        columns = {
+            c: {m: s for i, m in linear.items() for k, s in slopes[i].items() if k == c} for c in nodes
+        }
         shared = {c for c, moved in columns.items() if moved}
         for m in base:
             if not (len(m) == 1 and m[0][1] == 1 and self.program.atoms[m[0][0]].expression in shared):

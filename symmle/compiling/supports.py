@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sympy import (
-    S,
     Complement,
     Expr,
     FiniteSet,
     Intersection,
     Interval,
     Range,
+    S,
     Set,
     Symbol,
     Union,

@@ -70,7 +70,9 @@ class Profile:
         return log_likelihood_at(self.plan, self.table, values, FEW)
 
 
-def solve_one(plan: Plan, table: Table, constants: dict[Symbol, Any], start: dict[str, float] | None = None) -> Solution:
+def solve_one(
+    plan: Plan, table: Table, constants: dict[Symbol, Any], start: dict[str, float] | None = None
+) -> Solution:
     """The maximum where one equation remains.
 
     Raises
@@ -87,15 +89,7 @@ def solve_one(plan: Plan, table: Table, constants: dict[Symbol, Any], start: dic
             f"{plan.name}: `{parameter}` has the domain {domain}; root finding needs an interval.",
             tuple(plan.estimator.remaining),
         )
-    low, high = (float(plan.scalar(e, constants)) for e in (domain.start, domain.end))
-    full = Profile(plan, table, constants, parameter, _care_for(table))
-    scanned = full if table.rows <= 4 * SCANNED_ROWS else Profile(plan, strided(table), constants, parameter, full.care)
-    points = covering(low, high, scanned.table)
-    if start and str(parameter) in start:
-        points = sorted({*points, *(start[str(parameter)] * (1 + d) for d in (-0.01, 0.01))} - {low, high})
-        points = [p for p in points if low < p < high]
-    signs = [(p, scanned.equation(p)) for p in points]
-    signs = [(p, v) for p, v in signs if not math.isnan(v) and scanned.point(p) is not None]
+    full, scanned, signs, low, high = _scan(plan, table, constants, domain, start)
     if not signs:
         row = non_finite_statistic(plan, table)
         if row:
@@ -104,22 +98,7 @@ def solve_one(plan: Plan, table: Table, constants: dict[Symbol, Any], start: dic
             f"{plan.name}: the likelihood equation has a value at no `{parameter}` that was tried"
             f"{_what_is_wrong(plan, table)}. Pass a start, or rescale the data."
         )
-    brackets = _brackets(signs)
-    if scanned is not full:
-        brackets = [b for b in (_on_all_rows(full, *b, low, high) for b in brackets) if b is not None]
-    candidates: list[tuple[Any, dict[Symbol, Any]]] = []
-    for left, right in brackets:
-        root = _root(full, left, right)
-        if root is None or not _changes_sign(full, root, low, high):
-            continue
-        for which in range(len(plan.given_the_rest)):
-            values = {**constants, parameter: root}
-            values.update(closed_values(plan, table, values, which) if plan.left else {})
-            if plan.reason_against(values, table):
-                continue
-            number = log_likelihood_at(plan, table, values)
-            if CONTEXT.isfinite(number):
-                candidates.append((number, values))
+    candidates = _candidates(full, scanned, signs, low, high)
     for edge in _closed_ends(plan, domain, constants, low, high):
         values = {**constants, parameter: edge}
         values.update(closed_values(plan, table, values, careful=False) if plan.left else {})
@@ -130,10 +109,68 @@ def solve_one(plan: Plan, table: Table, constants: dict[Symbol, Any], start: dic
     return _chosen(full, candidates, [p for p, _ in signs], domain)
 
 
-def _chosen(full: Profile, candidates: list[tuple[Any, dict[Symbol, Any]]], points: list[float], domain: Any) -> Solution:
+def _scan(
+    plan: Plan, table: Table, constants: dict[Symbol, Any], domain: Interval, start: dict[str, float] | None
+) -> tuple[Profile, Profile, list[tuple[float, float]], float, float]:
+    """The profile on all rows and on those that are scanned, and the equation's values over its domain."""
+    parameter = plan.left[0] if plan.left else plan.parameters[0]
+    low, high = (float(plan.scalar(e, constants)) for e in (domain.start, domain.end))
+    full = Profile(plan, table, constants, parameter, _care_for(table))
+    scanned = (
+        full
+        if table.rows <= 4 * SCANNED_ROWS
+        else Profile(plan, strided(table), constants, parameter, full.care)
+    )
+    points = covering(low, high, scanned.table)
+    if start and str(parameter) in start:
+        near = [start[str(parameter)] * (1 + d) for d in (-0.01, 0.01)]
+        points = [p for p in sorted({*points, *near}) if low < p < high]
+    signs = [(p, scanned.equation(p)) for p in points]
+    signs = [(p, v) for p, v in signs if not math.isnan(v) and scanned.point(p) is not None]
+    return full, scanned, signs, low, high
+
+
+def _candidates(
+    full: Profile, scanned: Profile, signs: list[tuple[float, float]], low: float, high: float
+) -> list[tuple[Any, dict[Symbol, Any]]]:
+    """Every confirmed root with the closed parameters filled in, and l there."""
+    plan, table = full.plan, full.table
+    brackets = _brackets(signs)
+    if scanned is not full:
+        brackets = [b for b in (_on_all_rows(full, *b, low, high) for b in brackets) if b is not None]
+    candidates: list[tuple[Any, dict[Symbol, Any]]] = []
+    for left, right in brackets:
+        root = _root(full, left, right)
+        if root is None or not _changes_sign(full, root, low, high):
+            continue
+        for which in range(len(plan.given_the_rest)):
+            values = {**full.constants, full.parameter: root}
+            values.update(closed_values(plan, table, values, which) if plan.left else {})
+            if plan.reason_against(values, table):
+                continue
+            number = log_likelihood_at(plan, table, values)
+            if CONTEXT.isfinite(number):
+                candidates.append((number, values))
+    return candidates
+
+
+def roots_of(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> list[dict[Symbol, Any]]:
+    """Every root of the one remaining equation that a scan of its domain finds, as full points."""
+    domain = plan.domain_of(plan.left[0])
+    if not isinstance(domain, Interval):
+        return []
+    full, scanned, signs, low, high = _scan(plan, table, constants, domain, None)
+    return [values for _, values in _candidates(full, scanned, signs, low, high)] if signs else []
+
+
+def _chosen(
+    full: Profile, candidates: list[tuple[Any, dict[Symbol, Any]]], points: list[float], domain: Any
+) -> Solution:
     plan, parameter = full.plan, full.parameter
     ends = [points[0], points[-1]]
-    heights = {p: full.log_likelihood(p) for p in dict.fromkeys([*points[:: max(1, len(points) // 12)], *ends])}
+    heights = {
+        p: full.log_likelihood(p) for p in dict.fromkeys([*points[:: max(1, len(points) // 12)], *ends])
+    }
     finite = {p: h for p, h in heights.items() if CONTEXT.isfinite(h)}
     top = max(finite, key=lambda p: finite[p]) if finite else None
     best = max(candidates, key=lambda c: c[0]) if candidates else None
@@ -142,7 +179,9 @@ def _chosen(full: Profile, candidates: list[tuple[Any, dict[Symbol, Any]]], poin
         values = best[1]
         edge = any(plan.is_at_edge(p, values[p], values) for p in plan.parameters)
         status = f"The remaining equation for {parameter} was solved by a bracketed root finder over its whole domain"
-        status += f"; {len(candidates)} roots were compared by the log-likelihood." if len(candidates) > 1 else "."
+        status += (
+            f"; {len(candidates)} roots were compared by the log-likelihood." if len(candidates) > 1 else "."
+        )
         if edge:
             status += " The maximum is on the edge of the parameter space."
         return Solution(values, "bracketed root", status, full.calls, boundary=edge)
@@ -156,7 +195,9 @@ def _chosen(full: Profile, candidates: list[tuple[Any, dict[Symbol, Any]]], poin
         )
         return Solution(values, "bracketed root", status, full.calls, unbounded=True)
     if top is None:
-        raise NoMaximumError(f"{plan.name}: the likelihood has no maximum on this data: it is nowhere finite.")
+        raise NoMaximumError(
+            f"{plan.name}: the likelihood has no maximum on this data: it is nowhere finite."
+        )
     if not rising and best is None:
         raise NotConvergedError(
             f"{plan.name}: the remaining equation has no root, yet the log-likelihood is highest inside the domain of "
@@ -213,7 +254,9 @@ def _brackets(signs: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return found
 
 
-def _on_all_rows(full: Profile, left: float, right: float, low: float, high: float) -> tuple[float, float] | None:
+def _on_all_rows(
+    full: Profile, left: float, right: float, low: float, high: float
+) -> tuple[float, float] | None:
     """The bracket that a subsample gave, widened until the equation changes its sign on all rows."""
     for _ in range(40):
         if full.equation(left) * full.equation(right) <= 0:
@@ -229,7 +272,9 @@ def _root(full: Profile, left: float, right: float) -> Any:
     if left != right:
         ends = min(abs(full.equation(left)), abs(full.equation(right)))
         try:
-            root = brentq(lambda t: _or_zero(full.equation(t)), left, right, xtol=1e-300, rtol=1e-14, maxiter=300)
+            root = brentq(
+                lambda t: _or_zero(full.equation(t)), left, right, xtol=1e-300, rtol=1e-14, maxiter=300
+            )
         except (RuntimeError, ValueError):
             return None
         if not abs(full.equation(root)) <= max(ends, 1e-9):
@@ -244,7 +289,11 @@ def _root(full: Profile, left: float, right: float) -> Any:
         if isinstance(slope, CONTEXT.mpc) or not CONTEXT.isfinite(slope) or slope == 0:
             break
         move = -before / slope
-        if abs(move) > CONTEXT.mpf("1e-3") * (abs(theta) + step) or not left <= theta + move <= right and left != right:
+        if (
+            abs(move) > CONTEXT.mpf("1e-3") * (abs(theta) + step)
+            or not left <= theta + move <= right
+            and left != right
+        ):
             break
         other = full.precise_equation(theta + move)
         if isinstance(other, CONTEXT.mpc) or not CONTEXT.isfinite(other):
@@ -274,7 +323,9 @@ def _changes_sign(full: Profile, root: Any, low: float, high: float) -> bool:
     return signs[0] != signs[1]
 
 
-def _closed_ends(plan: Plan, domain: Interval, constants: dict[Symbol, Any], low: float, high: float) -> list[Any]:
+def _closed_ends(
+    plan: Plan, domain: Interval, constants: dict[Symbol, Any], low: float, high: float
+) -> list[Any]:
     ends = []
     if math.isfinite(low) and not domain.left_open:
         ends.append(plan.scalar(domain.start, constants))

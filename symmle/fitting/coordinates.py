@@ -78,7 +78,7 @@ def scales_of(table: Table) -> list[float]:
                     found += [ratio, ratio**2]
     kept: list[float] = []
     for scale in found:
-        if math.isfinite(scale) and scale > 0 and all(abs(math.log(scale / k)) > 0.5 for k in kept):
+        if math.isfinite(scale) and scale > 0 and all(abs(math.log(scale) - math.log(k)) > 0.5 for k in kept):
             kept.append(scale)
     return kept
 
@@ -88,11 +88,13 @@ def covering(low: float, high: float, table: Table, dense: bool = True) -> list[
     scales = scales_of(table)
     near = np.arange(-3, 3.01, 0.1 if dense else 0.5)
     far = np.concatenate([np.arange(-30, -12, 3), np.arange(-12, -3, 0.75)])
-    powers = np.concatenate([far, near, -far[::-1]])
+    powers = np.concatenate([far, near, -far[::-1]]).tolist()
     steps = sorted({s * 10.0**p for s in scales for p in powers if 1e-300 < s * 10.0**p < 1e300})
     steps = _thinned(steps, 1.1 if dense else 1.5)
     if math.isfinite(low) and math.isfinite(high):
-        t = np.concatenate([np.arange(-34, -6, 1.5), np.arange(-6, 6.01, 0.1 if dense else 0.5), np.arange(7, 35, 1.5)])
+        t = np.concatenate(
+            [np.arange(-34, -6, 1.5), np.arange(-6, 6.01, 0.1 if dense else 0.5), np.arange(7, 35, 1.5)]
+        )
         points = [Coordinate(low, high).value(float(u)) for u in t]
     elif math.isfinite(low):
         points = [low + s for s in steps]
@@ -101,7 +103,11 @@ def covering(low: float, high: float, table: Table, dense: bool = True) -> list[
     else:
         points = [sign * s for s in steps for sign in (-1.0, 1.0)] + [0.0]
         for centre, size in _places(table, dense):
-            points += [centre] + [centre + sign * size * 10.0**p for sign in (-1, 1) for p in np.arange(-8, 1.1, 0.5 if dense else 2)]
+            points += [centre] + [
+                centre + sign * size * 10.0**p
+                for sign in (-1, 1)
+                for p in np.arange(-8, 1.1, 0.5 if dense else 2).tolist()
+            ]
     points += [p for p, _ in _places(table, dense)] if math.isfinite(low) != math.isfinite(high) else []
     return sorted({p for p in points if low < p < high and math.isfinite(p)})
 

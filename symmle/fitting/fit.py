@@ -99,7 +99,8 @@ def solve(
     left = plan.left
     if method == "closed" and left:
         raise NotDerivedError(
-            f"{plan.name} has no closed form: {', '.join(map(str, left))} remain.", tuple(plan.estimator.remaining)
+            f"{plan.name} has no closed form: {', '.join(map(str, left))} remain.",
+            tuple(plan.estimator.remaining),
         )
     if not left and method != "newton":
         return solve_closed(plan, table, constants)
@@ -107,7 +108,8 @@ def solve(
         return solve_one(plan, table, constants, start)
     if method == "root":
         raise NotDerivedError(
-            f"{plan.name}: {len(left)} parameters remain; a root finder takes one.", tuple(plan.estimator.remaining)
+            f"{plan.name}: {len(left)} parameters remain; a root finder takes one.",
+            tuple(plan.estimator.remaining),
         )
     return solve_several(plan, table, constants, start)
 
@@ -130,11 +132,15 @@ def _start(plan: Plan, start: Mapping[Any, float] | None) -> dict[str, float] | 
     return found
 
 
-def _by_group(derivation: Any, data: Any, weights: Any, by: Any, options: dict[str, Any]) -> dict[Any, FitResult]:
+def _by_group(
+    derivation: Any, data: Any, weights: Any, by: Any, options: dict[str, Any]
+) -> dict[Any, FitResult]:
     """One fit a group, in the order in which groups first occur."""
     if isinstance(by, str):
         if not is_table(data) or by not in names_of(data):
-            raise DataError(f"`by` names the column `{by}`, which the data does not have. Pass a table with it.")
+            raise DataError(
+                f"`by` names the column `{by}`, which the data does not have. Pass a table with it."
+            )
         groups = np.asarray(column_of(data, by))
     else:
         groups = np.asarray(by)

@@ -33,7 +33,9 @@ def covariance_at(plan: Plan, table: Table, values: Mapping[Symbol, Any], bounda
     if kind not in REGULAR_KINDS:
         return Covariance(None, None, f"Standard errors: none, since the estimator is of kind '{kind}'.")
     if boundary:
-        return Covariance(None, None, "Standard errors: none, since the maximum is on the edge of the parameter space.")
+        return Covariance(
+            None, None, "Standard errors: none, since the maximum is on the edge of the parameter space."
+        )
     p = len(plan.parameters)
     entries = plan.hessian.precise(table, values, tolerance=1e-7)
     if not all(v.finite for v in entries):
@@ -73,7 +75,10 @@ def _constrained(plan: Plan, table: Table, values: Mapping[Symbol, Any], informa
         multipliers = CONTEXT.lu_solve(jacobian * jacobian.T, -(jacobian * score))
         for i, q in enumerate(parameters):
             for j, r in enumerate(parameters):
-                bend = sum((multipliers[k] * plan.scalar(g.diff(q, r), values) for k, g in enumerate(constraints)), CONTEXT.mpf(0))
+                bend = sum(
+                    (multipliers[k] * plan.scalar(g.diff(q, r), values) for k, g in enumerate(constraints)),
+                    CONTEXT.mpf(0),
+                )
                 information[i, j] -= bend
     return information, _null_space(jacobian)
 

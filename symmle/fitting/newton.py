@@ -89,7 +89,9 @@ class Surface:
         return gradient, hessian
 
 
-def solve_several(plan: Plan, table: Table, constants: dict[Symbol, Any], start: dict[str, float] | None = None) -> Solution:
+def solve_several(
+    plan: Plan, table: Table, constants: dict[Symbol, Any], start: dict[str, float] | None = None
+) -> Solution:
     """The maximum where several equations remain, or nothing was derived and the parameters are few.
 
     Raises
@@ -237,9 +239,7 @@ def _sensible(value: float, low: float, high: float, table: Table) -> bool:
 
 
 def _distance(surface: Surface, first: Sequence[float], second: Sequence[float]) -> float:
-    return max(
-        abs(c.at(a) - c.at(b)) for c, a, b in zip(surface.coordinates, first, second, strict=True)
-    )
+    return max(abs(c.at(a) - c.at(b)) for c, a, b in zip(surface.coordinates, first, second, strict=True))
 
 
 def _climb(surface: Surface, theta: NDArray[Any]) -> Climb:
@@ -273,7 +273,9 @@ def _climb(surface: Surface, theta: NDArray[Any]) -> Climb:
             new = t + factor * move
             candidate = np.array([_value(c, float(u)) for c, u in zip(surface.coordinates, new, strict=True)])
             other = surface.height(candidate)
-            if other > height or (definite and longest < 1e-4 and other >= height - 1e-10 * (1 + abs(height))):
+            if other > height or (
+                definite and longest < 1e-4 and other >= height - 1e-10 * (1 + abs(height))
+            ):
                 moved = True
                 break
             factor /= 2
@@ -289,7 +291,9 @@ def _climb(surface: Surface, theta: NDArray[Any]) -> Climb:
 def _is_ridge(surface: Surface, t: NDArray[Any], height: float, direction: NDArray[Any]) -> bool:
     """Whether l stays the same far along a line: a set of maxima, not the way to a distant one."""
     for distance in (-12, -6, -2, 2, 6, 12):
-        theta = [_value(c, float(u)) for c, u in zip(surface.coordinates, t + distance * direction, strict=True)]
+        theta = [
+            _value(c, float(u)) for c, u in zip(surface.coordinates, t + distance * direction, strict=True)
+        ]
         other = surface.height(theta)
         if not abs(other - height) <= 1e-9 * (1 + abs(height)):
             return False
@@ -360,4 +364,4 @@ def _ends(plan: Plan, parameter: Symbol, constants: dict[Symbol, Any]) -> tuple[
     return ends[0], ends[1]
 
 
-__all__ = ["Climb", "Surface", "solve_several", "_shown"]
+__all__ = ["Climb", "Surface", "_shown", "solve_several"]

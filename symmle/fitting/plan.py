@@ -33,7 +33,11 @@ class Relations:
     @classmethod
     def of(cls, condition: Any, plan: Plan) -> Relations:
         expression = condition.expression
-        parts = (expression,) if isinstance(expression, Relational) else tuple(sorted(expression.atoms(Relational), key=str))
+        parts = (
+            (expression,)
+            if isinstance(expression, Relational)
+            else tuple(sorted(expression.atoms(Relational), key=str))
+        )
         return cls(condition, parts, plan.compile([p.lhs - p.rhs for p in parts]))
 
     @property
@@ -219,7 +223,9 @@ class Plan:
             if not _is_real(number):
                 return f"`{parameter}` would be {_shown(number)}, which is no finite number"
             if not self.is_in_domain(parameter, number, values):
-                return f"`{parameter}` would be {_shown(number)}, outside its domain {self.domain_of(parameter)}"
+                return (
+                    f"`{parameter}` would be {_shown(number)}, outside its domain {self.domain_of(parameter)}"
+                )
         for expression in self.declaration.where:
             if not self.scalar(expression, values) > 0:
                 return f"{expression} would be {_shown(self.scalar(expression, values))}, not positive"
@@ -326,7 +332,9 @@ def _contains(plan: Plan, domain: Set, number: Any, values: Numbers) -> bool:
         low, high = plan.scalar(domain.inf, values), plan.scalar(domain.sup, values)
         return bool(whole and low <= number <= high)
     if isinstance(domain, FiniteSet):
-        return any(abs(plan.scalar(e, values) - number) <= abs(number) * CONTEXT.mpf(2) ** -60 for e in domain)
+        return any(
+            abs(plan.scalar(e, values) - number) <= abs(number) * CONTEXT.mpf(2) ** -60 for e in domain
+        )
     return True
 
 

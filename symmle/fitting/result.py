@@ -106,7 +106,9 @@ class FitResult:
 
         return isolate(self.derivation, self.table)
 
-    def confidence_intervals(self, level: float = 0.95, method: str = "wald") -> dict[str, tuple[float, float]]:
+    def confidence_intervals(
+        self, level: float = 0.95, method: str = "wald"
+    ) -> dict[str, tuple[float, float]]:
         """Intervals estimate +- z * standard error.
 
         Parameters

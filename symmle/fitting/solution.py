@@ -13,7 +13,7 @@ from sympy import Symbol
 from symmle.compiling.data import Table
 from symmle.compiling.evaluate import Value
 from symmle.compiling.kernels import CONTEXT, LOCK, row_kernel
-from symmle.compiling.rows import MOST_DISTINCT
+from symmle.compiling.row_data import MOST_DISTINCT
 from symmle.errors import DataError, NoMaximumError
 from symmle.fitting.plan import Numbers, Plan, Relations, _shown
 
@@ -51,7 +51,9 @@ def _by_density(plan: Plan, table: Table, values: Numbers) -> Any:
         names = sorted(part.density.free_symbols - set(part.all_columns), key=str)
         kernel = row_kernel([*part.all_columns, *names], [part.density])  # type: ignore[list-item]
         with np.errstate(all="ignore"):
-            density = kernel(*(sample.columns[c] for c in part.all_columns), *(float(values[n]) for n in names))[0]  # type: ignore[index]
+            density = kernel(
+                *(sample.columns[c] for c in part.all_columns), *(float(values[n]) for n in names)
+            )[0]  # type: ignore[index]
             logs = np.log(np.broadcast_to(np.asarray(density, dtype=float), (sample.rows,)))
         total += float(np.sum(logs if sample.weights is None else logs * sample.weights))
     return CONTEXT.mpf(total)
@@ -104,7 +106,9 @@ def _what_is_wrong(plan: Plan, table: Table) -> str:
     return ""
 
 
-def closed_values(plan: Plan, table: Table, values: Numbers, which: int = 0, careful: bool = True) -> dict[Symbol, Any]:
+def closed_values(
+    plan: Plan, table: Table, values: Numbers, which: int = 0, careful: bool = True
+) -> dict[Symbol, Any]:
     """The closed parameters of one candidate at given values of the remaining ones."""
     names, compiled = plan.candidates[which]
     if not names:
@@ -160,7 +164,9 @@ def offending_row(plan: Plan, table: Table, values: Numbers) -> str:
             continue
         kernel = row_kernel([*part.all_columns, *names], [opened])
         with np.errstate(all="ignore"):
-            logs = kernel(*(sample.columns[c] for c in part.all_columns), *(float(values[n]) for n in names))[0]
+            logs = kernel(*(sample.columns[c] for c in part.all_columns), *(float(values[n]) for n in names))[
+                0
+            ]
         bad = np.flatnonzero(~np.isfinite(np.broadcast_to(logs, (sample.rows,))))
         if len(bad):
             column = part.columns[0]

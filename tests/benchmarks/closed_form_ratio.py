@@ -91,7 +91,11 @@ LAWS: list[tuple[str, dict[str, Any], Callable[..., dict[str, float]]]] = [
     ),
     (
         "gamma, shape 3",
-        {"data": {"x": POSITIVE}, "parameters": {"theta": "positive"}, "density": "x**2*exp(-x/theta)/(2*theta**3)"},
+        {
+            "data": {"x": POSITIVE},
+            "parameters": {"theta": "positive"},
+            "density": "x**2*exp(-x/theta)/(2*theta**3)",
+        },
         gamma_known_shape,
     ),
     (
