@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import symmle
 from symmle import gallery
-from symmle.datafile import columns_for, numbers_of, read_text
+from symmle.datafile import as_number, columns_for, numbers_of, read_text
 from symmle.declare.parser import shown
 from symmle.derivation import TIME_LIMIT, Derivation, derive, fit
 from symmle.errors import DataError, ModelError, SymmleError, UnsoundStepError
@@ -96,6 +96,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     fitting.add_argument("--weights", metavar="NAME", help="the column that counts the rows")
     fitting.add_argument(
+        "--start", action="append", default=[], metavar="NAME=VALUE", help="where a numeric fit starts"
+    )
+    fitting.add_argument(
         "--certify", action="store_true", help="try to prove the maximum for these data, if it is not proved"
     )
     for command in (deriving, fitting):
@@ -144,7 +147,7 @@ def _fit(options: argparse.Namespace) -> None:
         )
     derivation = _derivation(options)
     columns, weights, source = _data(derivation, options)
-    result = fit(derivation, columns, weights=weights)
+    result = fit(derivation, columns, weights=weights, start=_start(options.start))
     claim = claim_of(derivation)
     if options.certify and (claim.status != "proved" or claim.kind != "global maximum"):
         certificate = certificate_for_data(result, options.time_limit)
@@ -265,6 +268,17 @@ def _data(derivation: Derivation, options: argparse.Namespace) -> tuple[dict[str
     table = read_text(options.data)
     columns, weights = columns_for(needed, table, given, options.weights)
     return columns, weights, table.source
+
+
+def _start(texts: Sequence[str]) -> dict[str, float] | None:
+    found = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        number = as_number(value)
+        if number is None:
+            raise DataError(f"Expected --start NAME=VALUE with a number, got '{shown(text)}'.")
+        found[name.strip()] = number
+    return found or None
 
 
 def _own_data(needed: Sequence[str], options: argparse.Namespace) -> tuple[dict[str, Any], Any, str]:

@@ -258,6 +258,11 @@ def test_standard_input(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     assert run_json(["fit", *RATE, "-"], capsys)["estimates"] == pytest.approx({"lam": 1 / 3})
 
 
+def test_a_start(capsys: pytest.CaptureFixture[str]) -> None:
+    found = run_json(["fit", "logistic", "--start", "mu=20", "--start", "s=3"], capsys)
+    assert found["estimates"] == pytest.approx({"mu": 27.348069, "s": 3.885472}, rel=1e-6)
+
+
 def test_covariates_constants_and_fixed_parameters(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -303,6 +308,8 @@ BAD: list[tuple[list[str], str]] = [
     (["fit", *RATE, "--values", "1", "inf"], "row 1"),
     (["fit", *RATE, "x.csv", "--values", "1"], "both"),
     (["fit", *RATE, "--fixed", "lam", "--values", "1"], "VALUE"),
+    (["fit", "logistic", "--start", "s"], "NAME=VALUE"),
+    (["fit", "logistic", "--start", "s=-1"], "`start` gave -1"),
     (["fit", "normal", "--values", "4", "4", "4"], "not all equal"),
     (["fit", "poisson", "--values", "1", "2.5"], "whole number"),
     (["fit", "linear-regression", "--values", "1", "2"], "one column"),
