@@ -166,7 +166,7 @@ def _support_points(form: NormalForm, likelihood: Likelihood, count: int) -> lis
 def _affine_dependency(g: list[Expr], form: NormalForm, points: list[dict]) -> list[Expr] | None:  # type: ignore[type-arg]
     if points[0].get("exact"):
         matrix = Matrix([[S.One, *(e.xreplace({k: v for k, v in p.items() if k != "exact"}) for e in g)] for p in points])
-        null = attempt_within(1.0, matrix.nullspace)
+        null = attempt_within(2.0, matrix.nullspace)
         if isinstance(null, GaveUp) or not null:
             return None
         vectors = [list(v) for v in null if any(e != 0 for e in v[1:])]
@@ -214,7 +214,7 @@ def _holds(vector: list[Expr], g: list[Expr], form: NormalForm, points: list[dic
     if points[0].get("exact"):
         return True  # the whole support was compared
     combination = vector[0] + Add(*(v * e for v, e in zip(vector[1:], g, strict=True)))
-    answer = attempt_within(1.0, lambda: expand(combination.expand(force=False)).rewrite("exp") == 0 or expand(combination) == 0)
+    answer = attempt_within(2.0, lambda: expand(combination.expand(force=False)).rewrite("exp") == 0 or expand(combination) == 0)
     return answer is True
 
 
@@ -225,7 +225,7 @@ def _merge_coefficients(
     merged: list[tuple[Expr, Expr]] = []
     for a, t in pairs:
         for i, (b, s) in enumerate(merged):
-            ratio = attempt_within(0.5, lambda a=a, b=b: cancel(together(a / b)))
+            ratio = attempt_within(2.0, lambda a=a, b=b: cancel(together(a / b)))
             if not isinstance(ratio, GaveUp) and not ratio.free_symbols & free:
                 merged[i] = (b, _joined(s, ratio, t))
                 break

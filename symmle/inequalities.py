@@ -51,6 +51,7 @@ class SampleFacts:
 
     def __init__(self, means: Sequence[Expr], data: Facts, given: Sequence[Symbol] = ()):
         self.data = data
+        self._made = 0
         self.given = set(given)
         self.opaque: dict[Expr, Expr] = {}  # operator -> symbol or central expression
         self.meaning: dict[Symbol, Expr] = {}  # opaque symbol -> expression in operators
@@ -70,10 +71,14 @@ class SampleFacts:
             self._sample(columns, found)
 
     def _new(self, operator: Expr, name: str, **assumptions: bool) -> Symbol:
-        symbol = Dummy(name, **assumptions)
+        symbol = Dummy(f"{name}{len(self.opaque)}", **assumptions)  # names of their own: SymPy sorts by them
         self.opaque[operator] = symbol
         self.meaning[symbol] = operator
         return symbol
+
+    def _free(self, name: str, **assumptions: bool) -> Symbol:
+        self._made += 1
+        return Dummy(f"{name}{self._made}", **assumptions)
 
     def _zero(self, symbol: Symbol, condition: Condition) -> None:
         self.degenerate.append((symbol, S.Zero, condition))
@@ -120,7 +125,7 @@ class SampleFacts:
     def _degenerate_in(self, e: Expr) -> list[tuple[Symbol, Expr, Condition]]:
         seen: set[Symbol] = set()
         todo = set(e.free_symbols)
-        while todo:
+        while todo:  # the order does not matter: the answer follows the order of `degenerate`
             symbol = todo.pop()
             if symbol not in seen:
                 seen.add(symbol)
@@ -175,7 +180,7 @@ class SampleFacts:
         else:
             symbol = self._new(operator, "W", real=True)
         self.bounds[symbol] = Bounds(r.lo, r.hi, True, True)
-        u = Dummy("u", positive=True)
+        u = self._free("u", positive=True)
         if r.lo != -oo and r.hi != oo:
             self.encoding[symbol] = (r.lo + r.hi * u) / (1 + u)
         elif r.lo != -oo:
@@ -250,7 +255,7 @@ class SampleFacts:
                 if a * b not in summands or a * b in done:
                     continue
                 centred = (a - summands[a]) * (b - summands[b]) if i != j else (a - summands[a]) ** 2
-                c = Dummy("C", positive=True) if i == j else Dummy("C", real=True)
+                c = self._free("C", positive=True) if i == j else self._free("C", real=True)
                 self.meaning[c] = Mean(centred, columns)
                 self.opaque[summands[a * b]] = c + mean[a] * mean[b]
                 matrix[i, j] = c
@@ -260,7 +265,7 @@ class SampleFacts:
                 if a * t in summands and a * t not in done:
                     m = self._by_range(t, summands[t], columns) if t not in done else self.opaque[summands[t]]
                     done.add(t)
-                    c = Dummy("C", real=True)
+                    c = self._free("C", real=True)
                     self.meaning[c] = Mean((a - summands[a]) * (t - summands[t]), columns)
                     self.opaque[summands[a * t]] = c + mean[group[i]] * m
                     done.add(a * t)
@@ -294,7 +299,7 @@ class SampleFacts:
         for i in range(n):
             for j in range(i + 1):
                 factor[i, j] = (
-                    Dummy("d", positive=True) if i == j else (Dummy("b", real=True) if (i, j) in matrix else S.Zero)
+                    self._free("d", positive=True) if i == j else (self._free("b", real=True) if (i, j) in matrix else S.Zero)
                 )
         for (i, j), symbol in matrix.items():
             self.encoding[symbol] = expand(sum(factor[i, k] * factor[j, k] for k in range(j + 1)))
@@ -319,10 +324,10 @@ class SampleFacts:
         for k in (3, 4):
             if t**k not in summands or any(j not in central for j in range(k)):
                 continue
-            c = Dummy("C", positive=True) if k == 4 else Dummy("C", real=True)
+            c = self._free("C", positive=True) if k == 4 else self._free("C", real=True)
             self.meaning[c] = Mean((t - summands[t]) ** k, columns)
             if k == 4:
-                g = Dummy("g", positive=True)
+                g = self._free("g", positive=True)
                 self.encoding[c] = c2**2 + g
                 self._zero(g, not_all_equal(t, columns))
             central[k] = c
@@ -359,7 +364,7 @@ class SampleFacts:
             done.add(base)
             for t, (h, sign) in signs.items():
                 symbol = self._by_range(t, summands[t], columns)
-                g = Dummy("g", positive=True)
+                g = self._free("g", positive=True)
                 self.encoding[symbol] = h.xreplace({s: w}) + sign * g
                 self._zero(g, not_all_equal(free[0], columns))
                 done.add(t)

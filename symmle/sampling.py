@@ -10,13 +10,14 @@ import math
 import random
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import mpmath
 from sympy import Expr, FiniteSet, Set, Symbol, lambdify, oo
 
 from symmle.algebra import Bounds, Rows, bounds_of_set
-from symmle.declare.declaration import Declaration
+from symmle.declare.declaration import Declaration, SamplePart
 
 Values = dict[Symbol, Any]
 
@@ -72,28 +73,35 @@ class RandomPoints:
         for part in self.declaration.samples:
             columns: dict[Symbol, list[Any]] = {c: [] for c in part.all_columns}
             for k in range(rows):
-                row: dict[Symbol, Expr] = {}
-                for z in part.given:
-                    source = self.declaration.lags.get(z)
-                    domain = (
-                        part.support[source]
-                        if source is not None
-                        else self.declaration.given_domains.get(z)
-                    )
-                    drawn = self._rational(None) if domain is None else self._member(domain, {**values, **row}, k)
-                    if drawn is None:
-                        return None
-                    row[z] = drawn
-                for x in part.columns:
-                    drawn = self._member(part.support[x], {**values, **row}, k)
-                    if drawn is None:
-                        return None
-                    row[x] = drawn
+                row = self._row(part, values, k)
+                if row is None:
+                    return None
                 for c, value in row.items():
                     columns[c].append(_number(value))
             weights = [mpmath.mpf(1)] * rows
             found.append(Rows(columns, weights))
         return found
+
+    def _row(self, part: SamplePart, values: Mapping[Symbol, Expr], k: int) -> dict[Symbol, Expr] | None:
+        """A row of the support; with several columns, one where the density is positive."""
+        for attempt in range(60):
+            row: dict[Symbol, Expr] = {}
+            place = k if attempt == 0 else None
+            for z in part.given:
+                source = self.declaration.lags.get(z)
+                domain = part.support[source] if source is not None else self.declaration.given_domains.get(z)
+                drawn = self._rational(None) if domain is None else self._member(domain, {**values, **row}, place)
+                if drawn is None:
+                    return None
+                row[z] = drawn
+            for x in part.columns:
+                drawn = self._member(part.support[x], {**values, **row}, place)
+                if drawn is None:
+                    return None
+                row[x] = drawn
+            if len(part.columns) < 2 or _is_positive(part.density, {**values, **row}):
+                return row
+        return None
 
     def _member(self, domain: Set, values: Mapping[Symbol, Expr], k: int | None = None) -> Expr | None:
         if isinstance(domain, FiniteSet):
@@ -129,6 +137,22 @@ class RandomPoints:
             return b.lo + width * u
         step = short(math.exp(self.random.gauss(0.1, 0.7)))
         return b.lo + step if b.lo != -oo else b.hi - step
+
+
+@lru_cache(maxsize=256)
+def _compiled(density: Expr) -> tuple[tuple[Symbol, ...], Any]:
+    symbols = tuple(sorted(density.free_symbols, key=str))
+    return symbols, lambdify(symbols, density, modules="mpmath")
+
+
+def _is_positive(density: Expr, values: Mapping[Symbol, Expr]) -> bool:
+    symbols, f = _compiled(density)
+    if any(s not in values for s in symbols):
+        return True  # a parameter that is held open
+    try:
+        return bool(mpmath.re(f(*(_number(values[s]) for s in symbols))) > 0)
+    except (ValueError, ZeroDivisionError, TypeError):
+        return False
 
 
 def _is_integer(domain: Set) -> bool:

@@ -246,13 +246,13 @@ class RangeFinder:
         box = self.bounds.get(symbol)
         if box is None or isinstance(e, Piecewise) or e.has(Piecewise, Abs) or symbol.is_integer and box.lo == -oo:
             return None
-        slope = attempt_within(0.3, lambda: e.diff(symbol))
+        slope = attempt_within(2.0, lambda: e.diff(symbol))
         if isinstance(slope, GaveUp):
             return None
         inner = RangeFinder(self.bounds, self.depth + 1)
         direction = inner.range_of(slope)
         if direction is None or direction.sign is None:
-            slope = attempt_within(0.3, lambda: slope.together().factor())
+            slope = attempt_within(2.0, lambda: slope.together().factor())
             direction = None if isinstance(slope, GaveUp) else inner.range_of(slope)
         if direction is None or not (direction.is_nonnegative or direction.is_nonpositive):
             return None
@@ -261,7 +261,7 @@ class RangeFinder:
         for at, side in ((box.lo, "+"), (box.hi, "-")):
             value = e.xreplace({symbol: at}) if at.is_finite else zoo
             if not (value.is_number and value.is_real):
-                value = attempt_within(0.3, limit, e, symbol, at, side)
+                value = attempt_within(2.0, limit, e, symbol, at, side)
             if isinstance(value, GaveUp) or not (value.is_number and value.is_extended_real):
                 return None
             ends.append(value)

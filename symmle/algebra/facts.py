@@ -16,7 +16,7 @@ from sympy.polys.polyerrors import PolificationFailed, PolynomialError
 from symmle.algebra.bounds import Bounds, RangeFinder
 from symmle.algebra.budget import GaveUp, attempt_within
 
-MAX_OPERATIONS = 250  # beyond this no factorisation is tried
+MAX_OPERATIONS = 160  # beyond this no factorisation is tried
 
 
 class Facts:
@@ -117,7 +117,7 @@ class _FreeSigns:
         e = _merge_logs(e)
         if isinstance(e, log):
             return self._deeper().sign(e.args[0] - 1)
-        factored = attempt_within(0.7, _factors, e)
+        factored = attempt_within(2.0, _factors, e)
         if isinstance(factored, GaveUp):
             return None
         total = 1
@@ -163,7 +163,9 @@ class _FreeSigns:
 
     def _of_quadratic(self, e: Expr) -> int | None:
         """a s**2 + b s + c with a of one sign and b**2 < 4 a c: the sign of a."""
-        for s in sorted(e.free_symbols, key=str):
+        if e.count_ops() > 60:
+            return None
+        for s in sorted(e.free_symbols, key=lambda s: s.sort_key()):
             p = e.as_poly(s)
             if p is None or p.degree() != 2:
                 continue

@@ -95,19 +95,19 @@ def _numerator(e: Expr) -> tuple[Expr, Expr]:
 
 def _factors_with(e: Expr, v: Symbol, facts: Facts) -> list[Expr]:
     """Factors that hold v and may vanish."""
-    answer = attempt_within(1.0, lambda: factor_list(e))
+    answer = attempt_within(2.0, lambda: factor_list(e))
     if isinstance(answer, GaveUp):
         return [e]
     factors = [f for f, _ in answer[1] if f.has(v)]
     if not factors:
         return [e]
-    return [f for f in factors if facts.decide_sign(f) is None]
+    return [f for f in factors if f.count_ops() > 80 or facts.decide_sign(f) is None]
 
 
 def _vanishes(denominator: Expr, v: Symbol, root: Expr) -> bool:
     if not denominator.has(v):
         return False
-    answer = attempt_within(0.5, lambda: cancel(together(denominator.xreplace({v: root}))) == 0)
+    answer = attempt_within(2.0, lambda: cancel(together(denominator.xreplace({v: root}))) == 0)
     return answer is True
 
 
@@ -167,7 +167,7 @@ def _compress(p: Poly, step: int, w: Symbol) -> Expr:
 
 
 def _tidy(e: Expr) -> Expr:
-    answer = attempt_within(0.5, lambda: cancel(together(e)))
+    answer = attempt_within(2.0, lambda: cancel(together(e)))
     if isinstance(answer, GaveUp) or answer.count_ops() > e.count_ops():
         return e
     return answer
@@ -175,9 +175,9 @@ def _tidy(e: Expr) -> Expr:
 
 def _quadratic(a: Expr, b: Expr, c: Expr) -> tuple[Expr, ...]:
     half = b / 2
-    even = attempt_within(0.3, lambda: expand(half**2 - a * c))
+    even = attempt_within(2.0, lambda: expand(half**2 - a * c))
     d = half**2 - a * c if isinstance(even, GaveUp) else even
-    factored = attempt_within(0.3, lambda: d.factor())
+    factored = attempt_within(2.0, lambda: d.factor())
     root = sqrt(d if isinstance(factored, GaveUp) else factored)
     return tuple(_tidy_sum(-half + s * root, a) for s in (1, -1))
 
@@ -268,7 +268,7 @@ def _commensurate(e: Expr, v: Symbol) -> Expr:
 def _kernels(e: Expr, v: Symbol) -> list[Expr]:
     found = {n for n in e.atoms(Pow, Function, exp, log) if n.has(v) and n != e}
     found |= {n for n in e.atoms(Add) if n.has(v) and n != e}
-    return sorted(found, key=lambda n: (-n.count_ops(), str(n)))[:12]
+    return sorted(found, key=lambda n: (-n.count_ops(), n.sort_key()))[:12]
 
 
 def _absorb(e: Expr, h: Expr, v: Symbol, w: Symbol) -> Expr:
@@ -334,7 +334,7 @@ def _again(e: Expr, v: Symbol, facts: Facts, depth: int) -> list[Expr] | GaveUp:
 
 def _logarithms(e: Expr, v: Symbol, facts: Facts, depth: int) -> Roots | GaveUp:
     """sum c_k log(l_k(v)) + c = 0 with integer multiples of one coefficient: exponentiate."""
-    logs = [n for n in e.atoms(log) if n.has(v)]
+    logs = sorted((n for n in e.atoms(log) if n.has(v)), key=lambda n: n.sort_key())
     if not logs:
         return GaveUp("")
     stand_ins = {n: Dummy() for n in logs}
@@ -366,7 +366,7 @@ def _lambert(e: Expr, v: Symbol, facts: Facts, depth: int) -> Roots | GaveUp:
     for y_of_v, v_of_y in _lambert_variables(e, v):
         y = Dummy("y", real=True)
         big = Dummy("E", positive=True)
-        substituted = attempt_within(1.0, _in_exponentials, e, v, y_of_v, v_of_y, y, big)
+        substituted = attempt_within(2.0, _in_exponentials, e, v, y_of_v, v_of_y, y, big)
         if isinstance(substituted, GaveUp) or substituted is None or substituted.has(v):
             continue
         answer = _lambert_roots(substituted, y, big)
@@ -396,7 +396,7 @@ def _lambert_variables(e: Expr, v: Symbol) -> list[tuple[Expr, Callable[[Expr], 
             if p is not None and p.degree() == 1:
                 slope, intercept = p.all_coeffs()
                 found.append((n, lambda y, s=slope, i=intercept: (exp(y) - i) / s))
-    return sorted(found, key=lambda pair: (pair[0].count_ops(), str(pair[0])))
+    return sorted(found, key=lambda pair: (pair[0].count_ops(), pair[0].sort_key()))
 
 
 def _in_exponentials(

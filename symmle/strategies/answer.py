@@ -29,8 +29,8 @@ def candidates_of(
             continue
         in_domain: bool | None = True if all(d is True for d in decided.values()) else None
         if in_domain is None:
-            inside, total = problem.count_admissible(shown)
-            if total and not inside:
+            inside, total, real = problem.count_admissible(shown)
+            if total and not inside and (real or _is_surely_real(solution)):
                 rejected.append(Rejected(values, f"outside the domain at each of {total} random samples"))
                 continue
         conditions = _conditions(problem, solution, shown, decided, known, facts)
@@ -38,6 +38,10 @@ def candidates_of(
             continue
         kept.append(Candidate(shown, conditions, in_domain))
     return kept, rejected
+
+
+def _is_surely_real(solution: Solution) -> bool:
+    return all(e.is_real is True for e in solution.values.values())
 
 
 def _conditions(
@@ -125,10 +129,10 @@ def _shortest(total: Add, means: list[Expr]) -> Expr:
 
 def tidy(e: Expr) -> Expr:
     """A shorter way of writing an answer, the same value: common factors out of sums and roots."""
-    joined = attempt_within(0.5, _join_logarithms, e)
+    joined = attempt_within(2.0, _join_logarithms, e)
     if not isinstance(joined, GaveUp) and joined.count_ops() < e.count_ops():
         e = joined
-    answer = attempt_within(0.5, lambda: factor_terms(powsimp(e)))
+    answer = attempt_within(2.0, lambda: factor_terms(powsimp(e)))
     if isinstance(answer, GaveUp) or answer.count_ops() > e.count_ops():
         answer = e
     return _roots_of_quotients(answer)

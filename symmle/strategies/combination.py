@@ -105,7 +105,7 @@ def _independent_remainder(
     matrix = Matrix([list(c) for c in coefficients])
     for left_out in subsets(tuple(p for p in parameters if p in used), size):
         columns = [parameters.index(p) for p in left_out]
-        minor = attempt_within(1.0, lambda columns=columns: matrix.extract(list(range(size)), columns).det())
+        minor = attempt_within(2.0, lambda columns=columns: matrix.extract(list(range(size)), columns).det())
         if not isinstance(minor, GaveUp) and problem.likelihood.facts.decide_sign(minor) in (1, -1):
             return tuple(p for p in parameters if p not in left_out)
     return None
@@ -118,7 +118,7 @@ def _combinations(scores: dict[Symbol, Expr], subset: set[Symbol]) -> list[tuple
     """(coefficient of each score, combination) with no atom that holds a parameter of the subset."""
     symbols = list(scores)
     split = [_split(e, subset) for e in scores.values()]
-    atoms = sorted({a for s in split for a in s}, key=str)
+    atoms = sorted({a for s in split for a in s}, key=lambda a: a.sort_key())
     matrix = [[s.get(a, S.Zero) for s in split] for a in atoms]
     if matrix:
         vectors = _null_vectors(matrix, len(symbols))
@@ -174,7 +174,7 @@ def _null_vectors(matrix: list[list[Expr]], columns: int) -> list[list[Expr]]:
 
     def rational(e: Expr) -> Expr:
         e = together(e)
-        for n in sorted(e.atoms(Pow, log, Function), key=lambda n: -n.count_ops()):
+        for n in sorted(e.atoms(Pow, log, Function), key=lambda n: (-n.count_ops(), n.sort_key())):
             if isinstance(n, Pow) and n.exp.is_Integer:
                 continue
             kernels.setdefault(n, Dummy())
@@ -198,7 +198,7 @@ def _common_factor(vector: list[Expr]) -> Expr:
     from sympy import gcd_list
 
     present = [v for v in vector if v != 0]
-    answer = attempt_within(0.5, gcd_list, present)
+    answer = attempt_within(2.0, gcd_list, present)
     return S.One if isinstance(answer, GaveUp) or answer == 0 else answer
 
 

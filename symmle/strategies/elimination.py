@@ -32,6 +32,8 @@ def solve_scores(problem: Problem, subset: tuple[Symbol, ...]) -> Solved | Skipp
     if not kept:
         return Skipped("no root lies in the domain")
     joint = len(subset) == len(problem.parameters)
+    if len(kept) > 2:
+        return Skipped(f"{len(kept)} roots, which no sign tells apart: the equation says more than its radicals")
     step = Step(
         "solve" if joint else "eliminate",
         tuple(equations.values()),

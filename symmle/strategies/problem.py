@@ -139,22 +139,22 @@ class Problem:
             return False
         return True if all(a is True for a in answers) else None
 
-    def count_admissible(self, closed: Mapping[Symbol, Expr]) -> tuple[int, int]:
-        """At how many random points the values are real and inside their domains, and of how many."""
+    def count_admissible(self, closed: Mapping[Symbol, Expr]) -> tuple[int, int, int]:
+        """At how many random points the values lie in their domains, of how many, and at how many they are real."""
         try:
             compiled = {p: compile_expression(e) for p, e in closed.items()}
         except (TypeError, ValueError, NotImplementedError):
-            return 0, 0
-        inside = total = 0
+            return 0, 0, 0
+        inside = total = real = 0
         for values, rows in self.points:
             total += 1
             try:
                 numbers = {p: f(values, rows) for p, f in compiled.items()}
             except (ZeroDivisionError, ValueError, ArithmeticError):
                 continue
-            if all(self.contains(p, v, values) for p, v in numbers.items()):
-                inside += 1
-        return inside, total
+            real += all(real_part(v) is not None for v in numbers.values())
+            inside += all(self.contains(p, v, values) for p, v in numbers.items())
+        return inside, total, real
 
     def contains(self, parameter: Symbol, value: object, values: Mapping[Symbol, object]) -> bool:
         """Whether a number is real and in the domain (bounds may name other symbols)."""

@@ -52,6 +52,9 @@ def _solve(
         if isinstance(answer, GaveUp):
             reason = f"{unknown}: {answer.reason}"
             continue
+        if len(answer.roots) > 2 and (solved or len(unknowns) > 1):
+            reason = f"{unknown} has {len(answer.roots)} roots, which no sign tells apart"
+            continue
         found: list[Solution] = []
         for root in _admissible(answer, unknown, unknowns, facts):
             below = _branch(equation, root, unknown, equations, unknowns, facts, solved, methods + (answer.method,), named)
@@ -141,7 +144,7 @@ def _choices(equations: list[Expr], unknowns: list[Symbol]) -> list[tuple[Expr, 
 
 
 def _degree(e: Expr, u: Symbol) -> int:
-    answer = attempt_within(0.5, lambda: fraction(together(e))[0].as_poly(u))
+    answer = attempt_within(2.0, lambda: fraction(together(e))[0].as_poly(u))
     if isinstance(answer, GaveUp) or answer is None or any(c.has(u) for c in answer.coeffs()):
         return 9
     return int(answer.degree())
