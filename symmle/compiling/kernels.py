@@ -66,8 +66,8 @@ def open_special_logs(expression: Expr) -> Expr:
 
     def opened(argument: Expr) -> Expr:
         rest, total = [], S.Zero
-        for factor in Mul.make_args(argument):
-            base, power = factor.as_base_exp()
+        for part in Mul.make_args(argument):
+            base, power = part.as_base_exp()
             if isinstance(base, gamma):
                 total += power * loggamma(base.args[0])
             elif isinstance(base, factorial):
@@ -79,7 +79,7 @@ def open_special_logs(expression: Expr) -> Expr:
                 a, b = base.args[0], base.args[1]
                 total += power * (loggamma(a) + loggamma(b) - loggamma(a + b))
             else:
-                rest.append(factor)
+                rest.append(part)
         return total + log(Mul(*rest)) if rest else total
 
     expression = expression.xreplace({zoo: UNDEFINED})  # branches that no row takes

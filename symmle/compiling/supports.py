@@ -94,10 +94,10 @@ def outside(
         wanted = [bounds.value(element) for element in support]
         if any(value is None for value in wanted):
             return None
-        inside = np.zeros(values.shape, dtype=bool)
+        member = np.zeros(values.shape, dtype=bool)
         for value in wanted:
-            inside |= values == value
-        return None if inside.all() else ~inside
+            member |= values == value
+        return None if member.all() else ~member
     if isinstance(support, Union):
         masks = [outside(values, part, bounds, lowest, highest) for part in support.args]
         if any(mask is None for mask in masks):
@@ -110,8 +110,8 @@ def outside(
         return result
     if isinstance(support, Complement):
         base, removed = support.args
-        inside = outside(values, removed, bounds, lowest, highest)  # type: ignore[arg-type]
-        hit = np.ones(values.shape, dtype=bool) if inside is None else ~inside
+        missed = outside(values, removed, bounds, lowest, highest)  # type: ignore[arg-type]
+        hit = np.ones(values.shape, dtype=bool) if missed is None else ~missed
         return _merge(outside(values, base, bounds, lowest, highest), _any_or_none(hit))  # type: ignore[arg-type]
     return None
 

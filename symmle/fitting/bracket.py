@@ -205,8 +205,8 @@ def _chosen(
         )
     if plan._moving_supports and not _at_end(domain, top, plan, full.constants):
         raise NotDerivedError(
-            f"{plan.name}: the likelihood is largest at the edge of what the support allows, near {parameter} = {top:.6g}; "
-            "no rule has solved that.",
+            f"{plan.name}: the likelihood is largest at the edge of what the support allows, near "
+            f"{parameter} = {top:.6g}; no rule has solved that.",
             tuple(plan.estimator.remaining),
         )
     end = domain.start if top == points[0] else domain.end

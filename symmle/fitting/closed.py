@@ -56,7 +56,8 @@ def solve_closed(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solu
         row = non_finite_statistic(plan, table)
         if row:
             raise DataError(
-                f"{plan.name}: {row}, so that the likelihood has no maximum. Drop the row or declare a support without it."
+                f"{plan.name}: {row}, so that the likelihood has no maximum. Drop the row or declare a "
+                "support without it."
             )
         raise NoMaximumError(
             f"{plan.name}: the likelihood has no maximum on this data: {against}{_what_is_wrong(plan, table)}. "

@@ -132,7 +132,7 @@ def solve_several(
         raise _no_maximum(full, best)
     top = max(done, key=lambda c: c.height)
     values = _polished(full, top.theta)
-    status = f"Newton's method from {len(starts)} starts of a coarse grid; the best end by log-likelihood, a local maximum."
+    status = f"Newton's method from {len(starts)} starts of a coarse grid; the best end by log-likelihood."
     solution = Solution(values, "newton", status, steps)
     if top.ridge or _is_singular(full, top.theta):
         solution.unique = False

@@ -12,6 +12,7 @@ from scipy.special import ndtri
 
 from symmle.compiling.data import Table
 from symmle.errors import NotDerivedError
+from symmle.estimator import Kind
 from symmle.fitting.inference import Covariance, covariance_at
 from symmle.fitting.plan import plan_of
 from symmle.fitting.solution import Solution, as_doubles, log_likelihood_at
@@ -96,15 +97,28 @@ class FitResult:
         """The stationary points of the derivation."""
         return tuple(self.derivation.estimator.points)
 
-    @cached_property
+    @property
     def certificate(self) -> Any:
-        """A proof for the data at hand that the estimates are the maximum, or None."""
+        """A proof that the estimates are the global maximum (for every sample, or for this data), or None."""
+        return None if isinstance(self._proof, str) else self._proof
+
+    @property
+    def certificate_reason(self) -> str:
+        """Why there is no certificate; '' where there is one."""
+        return self._proof if isinstance(self._proof, str) else ""
+
+    @cached_property
+    def _proof(self) -> Any:
         for point in self.points:
-            if point.certificate is not None:
+            if point.certificate is not None and point.certificate.kind is Kind.GLOBAL_MAXIMUM:
                 return point.certificate
+        if self.boundary or self.unbounded:
+            return "the maximum is on an edge, or the likelihood is unbounded"
         from symmle.fitting.isolate import isolate
 
-        return isolate(self.derivation, self.table)
+        plan = plan_of(self.derivation)
+        constants = {s: float(v) for s, v in self.solution.values.items() if s not in plan.parameters}
+        return isolate(self.derivation, self.table, self.estimates, constants=constants)
 
     def confidence_intervals(
         self, level: float = 0.95, method: str = "wald"

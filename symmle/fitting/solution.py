@@ -196,7 +196,8 @@ def non_finite_statistic(plan: Plan, table: Table) -> str:
                 if extreme > 1e60 or extreme < 1e-60:
                     continue
                 row = sample.row_number(int(bad[0]))
-                return f"row {row}: `{column}` = {sample.columns[column][bad[0]]:.12g} makes {statistic.summand} infinite"
+                value = sample.columns[column][bad[0]]
+                return f"row {row}: `{column}` = {value:.12g} makes {statistic.summand} infinite"
     return ""
 
 

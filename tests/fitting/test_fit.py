@@ -234,3 +234,28 @@ def test_results_and_derivations_survive_pickling() -> None:
     assert again.estimates == result.estimates
     assert again.log_likelihood == result.log_likelihood
     assert again.standard_errors == pytest.approx(result.standard_errors)
+
+
+def test_certificates_are_computed_when_read() -> None:
+    closed = fit(law("normal"), BEARINGS)
+    assert closed.certificate is not None
+    assert closed.certificate_reason == ""
+    root = fit(law("gamma"), AIR)
+    assert (root.certificate is None) == bool(root.certificate_reason)
+
+
+def test_every_stationary_point_is_listed() -> None:
+    cauchy = derive(
+        Model.from_dict(
+            {
+                "data": {"x": REAL},
+                "parameters": {"t": "real"},
+                "density": "1/(pi*(1 + (x - t)**2))",
+                "name": "cauchy",
+            }
+        )
+    )
+    points = cauchy.stationary_points([-3.0, 3.0])
+    found = sorted((float(p.values["t"]), p.kind.value) for p in points)
+    assert [kind for _, kind in found] == ["local maximum", "local minimum", "local maximum"]
+    assert [t for t, _ in found] == pytest.approx([-math.sqrt(8), 0, math.sqrt(8)], abs=1e-12)
