@@ -80,6 +80,10 @@ class Dialect(ABC):
     def indexed(self, expression: Basic, columns: tuple[Symbol, ...]) -> str:
         """An expression with the index i on these columns."""
 
+    def indexed_pieces(self, expression: Basic, columns: tuple[Symbol, ...], room: float) -> list[Piece]:
+        """The same, in pieces."""
+        return [Piece(self.indexed(expression, columns))]
+
     @abstractmethod
     def case(self, condition: Basic, columns: tuple[Symbol, ...]) -> str:
         """A condition on a row."""
@@ -180,4 +184,4 @@ class Dialect(ABC):
         if isinstance(right, str):
             return Row(left, (Piece(right),), relation, end)
         room = self.room - self.width(left) - 2.0
-        return Row(left, tuple(self.pieces(right, max(room, self.room / 2))), relation, end)
+        return Row(left, tuple(self.pieces(right, max(room - 1.5, self.room / 2))), relation, end)

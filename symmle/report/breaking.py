@@ -100,7 +100,7 @@ def _product(printer: TextbookPrinter, expression: Expr, room: float) -> list[Pi
     else:
         found = _factors(printer, above, room)
     parts = (
-        [Piece(printer._print(f)) for f in shape.leading],
+        _factors(printer, list(shape.leading), room),
         found,
         _factors(printer, list(shape.after), room),
     )

@@ -91,6 +91,11 @@ class Latex(Dialect):
                 return other
         return found
 
+    def indexed_pieces(self, expression: Basic, columns: tuple[Symbol, ...], room: float) -> list[Piece]:
+        printer = self.printer()
+        with printer._indexed(columns):
+            return pieces_of(printer, expression, room)
+
     def indexed(self, expression: Basic, columns: tuple[Symbol, ...]) -> str:
         printer = self.printer()
         with printer._indexed(columns):
@@ -108,7 +113,8 @@ class Latex(Dialect):
         return f"{self.opening}{text}{self.closing}"
 
     def plain(self, text: str) -> str:
-        return text.translate(_SPECIAL)
+        words = (_breakable(w) if len(w) > 25 else w.translate(_SPECIAL) for w in text.split(" "))
+        return " ".join(words)
 
     def observation(self, column: Symbol, place: str) -> str:
         if place == "n" and len(self.names.samples) > 1:
@@ -181,6 +187,11 @@ class Latex(Dialect):
 
     def width(self, text: str) -> float:
         return width(text)
+
+
+def _breakable(word: str) -> str:
+    """A long formula in code: a line may end after its signs."""
+    return "".join(c.translate(_SPECIAL) + (r"\allowbreak{}" if c in "+-*/,()_" else "") for c in word)
 
 
 def member_latex(text: str, domain: Set, write: Any) -> str:

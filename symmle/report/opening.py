@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sympy import Add, Expr, FiniteSet, Range, S, Set, Symbol, Tuple
 
 from symmle.declare.declaration import Declaration, SamplePart
@@ -94,25 +96,28 @@ def _parameter_space(dialect: Dialect, declaration: Declaration) -> str:
 def likelihood(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
     """Point 2: the likelihood, with its indicator where the support depends on a parameter."""
     name = dialect.function("L", dialect.arguments(declaration.parameters))
-    names, bodies = [], []
+    names: list[str] = []
+    bodies: list[Piece] = []
     moving = False
     for place, part in enumerate(declaration.samples):
         density = step.after[place] if place < len(step.after) else part.density
         names.append(
             dialect.big("prod", part.all_columns, density_text(dialect, declaration, part, indexed=True))
         )
-        body = dialect.indexed(density, part.all_columns)
+        body = dialect.indexed_pieces(density, part.all_columns, dialect.room - dialect.width(name) - 6)
         if density.is_Add:
-            body = dialect.letter("(") + body + dialect.letter(")")
+            body = [replace(body[0], text="(" + body[0].text), *body[1:]]
+            body[-1] = replace(body[-1], text=body[-1].text + ")")
         for column, domain in part.support.items():
             if domain.free_symbols & set(declaration.parameters):
                 moving = True
                 inside = dialect.member(dialect.indexed(column, part.all_columns), domain)
-                body += " " + dialect.function("1", inside)
-        bodies.append(dialect.big("prod", part.all_columns, body))
+                body[-1] = replace(body[-1], text=f"{body[-1].text} {dialect.function('1', inside)}")
+        body[0] = replace(body[0], text=dialect.big("prod", part.all_columns, body[0].text))
+        bodies += body
     rows = [
         Row(name, tuple(Piece(n) for n in names)),
-        Row("", tuple(Piece(b) for b in bodies), end="."),
+        Row("", tuple(bodies), end="."),
     ]
     blocks: list[Block] = [Heading("Likelihood")]
     reason = "By independence the likelihood is"
