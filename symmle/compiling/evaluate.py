@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from sympy import Expr, Float, Symbol
+from sympy import Add, Expr, Float, Mul, Pow, Symbol, exp, log
 
 from symmle.compiling.data import Sample, Table
 from symmle.compiling.kernels import CONTEXT, LOCK, row_kernel
@@ -266,17 +267,54 @@ def _as_double(number: Any) -> float:
         return math.inf if number > 0 else -math.inf
 
 
+@lru_cache(maxsize=256)
+def _kernel(arguments: tuple[Symbol, ...], expression: Expr) -> Any:
+    return row_kernel(arguments, [expression])
+
+
+def _direction(expression: Expr) -> int:
+    """1 for an increasing and -1 for a decreasing function of its one symbol, 0 where that is not plain."""
+    if expression.is_Symbol:
+        return 1
+    if isinstance(expression, (log, exp)):
+        return _direction(expression.args[0])  # type: ignore[arg-type]
+    if isinstance(expression, Pow) and expression.exp.is_Rational and expression.base.is_positive:
+        return _direction(expression.base) * (1 if expression.exp > 0 else -1)
+    if isinstance(expression, (Add, Mul)):
+        number, rest = expression.as_coeff_Add() if isinstance(expression, Add) else expression.as_coeff_Mul()
+        if rest.func != expression.func:
+            return _direction(rest) * (1 if isinstance(expression, Add) or number > 0 else -1)
+    return 0
+
+
+def _of_extremes(order: Ordered, rows: Rows, kind: str) -> float | None:
+    """The extreme of a monotone function of one column, from the extremes of the column."""
+    if rows.scales or order.scalars or kind not in ("Minimum", "Maximum"):
+        return None
+    columns = order.summand.free_symbols
+    direction = _direction(order.summand) if len(columns) == 1 else 0
+    if not direction:
+        return None
+    (column,) = columns
+    sample = rows.sample
+    extreme = (sample.minimum if (kind == "Minimum") == (direction > 0) else sample.maximum)[column]  # type: ignore[index]
+    if order.summand.is_Symbol:
+        return extreme
+    with np.errstate(all="ignore"):
+        return float(_kernel((column,), order.summand)(np.float64(extreme))[0])  # type: ignore[arg-type]
+
+
 def _ordered(order: Ordered, rows: Rows, known: Mapping[Symbol, Any]) -> float:
     """An order statistic of the summand, by cumulated weight."""
     columns = tuple(rows.columns)
     kind = type(order.operator).__name__
+    known_extreme = _of_extremes(order, rows, kind)
+    if known_extreme is not None:
+        return known_extreme
     if order.summand.is_Symbol and order.summand in rows.columns:
-        if kind in ("Minimum", "Maximum"):  # not scaled, and known from the checks
-            sample = rows.sample
-            return (sample.minimum if kind == "Minimum" else sample.maximum)[order.summand]  # type: ignore[index]
         values = rows.columns[order.summand]  # type: ignore[index]
     else:
-        kernel = row_kernel([*columns, *order.scalars], [order.summand])
+        kernel = _kernel((*columns, *order.scalars), order.summand)
         values = kernel(*(rows.columns[c] for c in columns), *(float(known[s]) for s in order.scalars))[0]
         values = np.broadcast_to(values, (rows.sample.rows,))
     if kind == "Minimum":

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from sympy import Basic, Expr, FiniteSet, Float, Interval, Range, S, Set, Symbol, lambdify
 from sympy.core.relational import Relational
+from sympy.logic.boolalg import Boolean
 
 from symmle.compiling.data import Table
 from symmle.compiling.evaluate import CompiledExpressions, Value
@@ -32,12 +33,7 @@ class Relations:
 
     @classmethod
     def of(cls, condition: Any, plan: Plan) -> Relations:
-        expression = condition.expression
-        parts = (
-            (expression,)
-            if isinstance(expression, Relational)
-            else tuple(sorted(expression.atoms(Relational), key=str))
-        )
+        parts = tuple(_relations(condition.expression))
         return cls(condition, parts, plan.compile([p.lhs - p.rhs for p in parts]))
 
     @property
@@ -54,6 +50,13 @@ class Relations:
             truth[part] = S(part.func(sign, 0))
         result = self.condition.expression.xreplace(truth)
         return bool(result) if result in (S.true, S.false) else None
+
+
+def _relations(condition: Basic) -> list[Relational]:
+    """The relations that a condition is made of; those inside a sample operator are not among them."""
+    if isinstance(condition, Relational):
+        return [condition]
+    return [r for part in condition.args if isinstance(part, Boolean) for r in _relations(part)]
 
 
 class Plan:
