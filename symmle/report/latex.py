@@ -113,7 +113,7 @@ class Latex(Dialect):
         return f"{self.opening}{text}{self.closing}"
 
     def plain(self, text: str) -> str:
-        words = (_breakable(w) if len(w) > 25 else w.translate(_SPECIAL) for w in text.split(" "))
+        words = (_breakable(w) if len(w) > 12 else w.translate(_SPECIAL) for w in text.split(" "))
         return " ".join(words)
 
     def observation(self, column: Symbol, place: str) -> str:
@@ -191,7 +191,9 @@ class Latex(Dialect):
 
 def _breakable(word: str) -> str:
     """A long formula in code: a line may end after its signs."""
-    return "".join(c.translate(_SPECIAL) + (r"\allowbreak{}" if c in "+-*/,()_" else "") for c in word)
+    return "".join(
+        c.translate(_SPECIAL) + (r"\hspace{0pt plus 0.4em}" if c in "+-*/,()_" else "") for c in word
+    )
 
 
 def member_latex(text: str, domain: Set, write: Any) -> str:
@@ -232,10 +234,13 @@ def _relation(row: Row) -> str:
     return {"~": r"\approx"}.get(row.relation, row.relation)
 
 
-def row_lines(row: Row, dialect: Dialect) -> list[str]:
-    """One row of a display as lines of an align environment, without the line ends."""
+def row_lines(row: Row, dialect: Dialect, left_width: float = 0.0) -> list[str]:
+    """One row of a display as lines of an align environment, without the line ends.
+
+    `left_width` is the width of the widest left side among the rows that are aligned with it.
+    """
     relation = _relation(row)
-    taken = width(row.left) + (width(relation) if relation else 0.0)
+    taken = max(width(row.left), left_width) + (width(relation) if relation else 0.0)
     lines = lines_of(list(row.right), dialect.room - taken - 0.8)
     left = f"{row.left} &{relation} ".lstrip() if row.left or relation else "& "
     written = [left + lines[0][1]]
@@ -249,7 +254,8 @@ def row_lines(row: Row, dialect: Dialect) -> list[str]:
 
 def display(block: Display, dialect: Dialect) -> str:
     """A display: one unnumbered line, or aligned lines."""
-    rows = [row_lines(row, dialect) for row in block.rows]
+    left = max((width(row.left) for row in block.rows), default=0.0)
+    rows = [row_lines(row, dialect, left) for row in block.rows]
     lines = [line for row in rows for line in row]
     if not lines:
         return ""

@@ -10,7 +10,7 @@ _COMMANDS = {
     "sum": 1.45, "prod": 1.3, "int": 0.6, "log": 1.45, "exp": 1.6, "sin": 1.4, "cos": 1.5, "tan": 1.6,
     "max": 1.9, "min": 1.8, "arg": 1.6, "infty": 1.0, "cdot": 0.72, "qquad": 2.0, "quad": 1.0, "in": 1.2,
     "mid": 0.8, "le": 1.33, "ge": 1.33, "neq": 1.33, "to": 1.5, "dots": 1.3, "hspace": 0.0,
-    "Gamma": 0.62, "Bigl": 0.05, "Bigr": 0.05, "left": 0.05, "right": 0.05, "Big": 0.05,
+    "Gamma": 0.62, "Bigl": 0.2, "Bigr": 0.2, "left": 0.35, "right": 0.35, "Big": 0.05,
     "displaystyle": 0.0, "mathbf": 0.0, "mathrm": 0.0, "text": 0.0, "operatorname": 0.2, "mathit": 0.0,
     "boldsymbol": 0.0, "bar": 0.0, "hat": 0.0, "tilde": 0.0, "overline": 0.0, "mathbb": 0.1,
     "mathcal": 0.1, "bigl": 0.05, "bigr": 0.05, "partial": 0.55, "ell": 0.42, "limits": 0.0,
