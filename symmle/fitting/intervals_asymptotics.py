@@ -39,6 +39,8 @@ class Asymptotics:
         """f(c + e) = f(c) + f'(c) e + f''(between) e**2/2 where e falls to 0."""
         grow = self.growth
         infinite, constant, small = grow.split(inner)
+        if infinite and name in (sp.sin, sp.cos):
+            return grow.inside((-1.0, 1.0))
         if infinite:
             raise UnresolvedError(f"{name} of an argument that grows has no expansion")
         value = constant.function(name, _enclosing(rule, 0))

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 Bounds = tuple[float, float]
 Terms = dict[tuple[int, ...], Fraction]
-_LONGEST = 400
+_LONGEST = 40
 _PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47)
 
 

@@ -113,13 +113,10 @@ def _separated(combination: sp.Expr, rows: Rows, parameters: tuple[sp.Symbol, ..
         if len(means) > 1 or (not means and term.has(Mean)) or any(m.summand.has(Mean) for m in means):
             return None
         inside += (term / means[0]) * means[0].summand if means else term
-    for form in (
-        sp.expand,
-        lambda e: sp.expand(sp.cancel(sp.together(e))),
-        lambda e: sp.expand(sp.simplify(e)),
-    ):
-        if form is not sp.expand and inside.count_ops() > 150:
-            return None
+    forms = [sp.expand]
+    if inside.count_ops() < 150 and inside.is_rational_function(*parameters):
+        forms.append(lambda e: sp.expand(sp.cancel(sp.together(e))))
+    for form in forms:
         terms = sp.Add.make_args(form(inside))
         parts = [t.as_independent(*columns, as_Add=False) for t in terms]
         if not any(data.free_symbols & set(parameters) for _, data in parts):
