@@ -58,7 +58,7 @@ class Run:
 
     def go(self) -> Outcome:
         """Derive within the time limit."""
-        answer = attempt_within(self.time_limit, self._derive)
+        answer = attempt_within(self.time_limit, self._derive, by_wall=True)
         if isinstance(answer, GaveUp):
             self.trace.attempt(Attempt("derivation", False, answer.reason))
         if self.outcome.estimator is None:
@@ -171,18 +171,19 @@ class Run:
         problem = solved.problem or problem
         back = {**back, **solved.back}
         best, others = _ranked(problem, solved)
+        unknowns = _unknowns(problem, solved)
         equations = tuple(
-            Equation(p, _put_in(problem, p, best.closed), "profile score" if solved.route == "profile" else "score")
-            for p in solved.remaining
+            Equation(p, _put_in(problem, s, best.closed), "profile score" if solved.route == "profile" else "score")
+            for p, s in unknowns.items()
         )
         if equations:
             self.trace.add(
                 Step(
                     "remaining",
-                    tuple(problem.equations[p] for p in solved.remaining),
+                    tuple(problem.equations[s] for s in unknowns.values()),
                     tuple(e.expression for e in equations),
                     Relation.EQUAL,
-                    solved.remaining,
+                    tuple(unknowns),
                     details=(("closed", tuple(Tuple(p, e) for p, e in best.closed.items())),),
                 )
             )
@@ -198,7 +199,7 @@ class Run:
             route=solved.route,
             alternatives=tuple(BySymbol(c.closed) for c in others),
             points=(self._point(ordered, equations),),
-            auxiliary={p: problem.domains[p] for p in solved.remaining if p not in original.domains},
+            auxiliary={p: problem.domains[p] for p in unknowns if p not in original.domains},
         )
         self._certify(problem, solved, best)
 
@@ -307,6 +308,15 @@ class Run:
                 problem.parameters,
             )
         )
+
+
+def _unknowns(problem: Problem, solved: Solved) -> dict[Symbol, Symbol]:
+    """Parameter that is left -> the parameter whose score is its equation: its own where that is left."""
+    left = [p for p in problem.parameters if p not in solved.parameters]
+    scores = list(solved.remaining)
+    own = {p: p for p in left if p in scores}
+    others = iter(s for s in scores if s not in own)
+    return {p: own[p] if p in own else next(others) for p in left}
 
 
 def _put_in(problem: Problem, parameter: Symbol, closed: dict[Symbol, Expr]) -> Expr:

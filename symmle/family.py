@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import mpmath
-from sympy import Add, Expr, FiniteSet, Matrix, Range, Rational, S, Symbol, cancel, expand, nsimplify, together
+from sympy import Add, Expr, FiniteSet, Matrix, Mul, Range, Rational, S, Symbol, cancel, expand, nsimplify, together
 
 from symmle.algebra import GaveUp, attempt_within, compile_expression
 from symmle.likelihood import Likelihood, NormalForm
@@ -222,23 +222,30 @@ def _merge_coefficients(
     pairs: list[tuple[Expr, Expr]], free: set[Symbol]
 ) -> tuple[Expr, list[tuple[Expr, Expr]]] | None:
     """Proportional coefficients are one; then the rest must be independent of each other and of 1."""
+    # t**2 beside t stays a mean of its own: the two make up a variance
+    present = {m.summand for _, t in pairs for m in t.atoms(Mean)}
+    squares = {g for g in present if any(g == h * h for h in present)}
     merged: list[tuple[Expr, Expr]] = []
     for a, t in pairs:
         for i, (b, s) in enumerate(merged):
             ratio = attempt_within(2.0, lambda a=a, b=b: cancel(together(a / b)))
             if not isinstance(ratio, GaveUp) and not ratio.free_symbols & free:
-                merged[i] = (b, _joined(s, ratio, t))
+                merged[i] = (b, s + ratio * t if squares & _summands(s, t) else _joined(s, ratio, t))
                 break
         else:
             merged.append((a, t))
     return S.Zero, merged
 
 
+def _summands(*statistics: Expr) -> set[Expr]:
+    return {m.summand for t in statistics for m in t.atoms(Mean)}
+
+
 def _joined(s: Expr, ratio: Expr, t: Expr) -> Expr:
     """n Mean(g) + ratio n Mean(h) of one sample as n Mean(g + ratio h)."""
-    (n, g), (m, h) = s.as_two_terms() if s.is_Mul else (S.One, s), t.as_two_terms() if t.is_Mul else (S.One, t)
-    if n == m and isinstance(g, Mean) and isinstance(h, Mean):
-        return n * Mean(g.summand + ratio * h.summand, g.args[-1])
+    g, h = (next((f for f in Mul.make_args(e) if isinstance(f, Mean)), None) for e in (s, t))
+    if g is not None and h is not None and s / g == t / h and g.args[-1] == h.args[-1]:
+        return s / g * Mean(g.summand + ratio * h.summand, g.args[-1])
     return s + ratio * t
 
 

@@ -18,6 +18,9 @@ from symmle.record import Condition
 from symmle.sample import Count, Maximum, Mean, Minimum
 
 
+LONG = 45  # operations from which a requirement is its own condition
+
+
 def not_all_equal(expression: Expr, columns: Tuple) -> Condition:
     return Condition(
         Lt(Minimum(expression, columns), Maximum(expression, columns)), "not all equal", (expression,)
@@ -105,6 +108,8 @@ class SampleFacts:
         A degenerate value that alone does no harm asks for nothing; `whole` is the condition to give
         where several together do.
         """
+        if whole is not None and requirement.count_ops() > LONG:
+            return (whole,)
         needed: list[Condition] = []
         harmless: dict[Symbol, Expr] = {}
         together_matter = False

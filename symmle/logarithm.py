@@ -8,6 +8,7 @@ density is positive on its support, so that one factor of undecided sign is posi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import product
 
 from sympy import (
     Add,
@@ -16,6 +17,7 @@ from sympy import (
     Eq,
     Expr,
     Function,
+    Integer,
     Mul,
     Or,
     Piecewise,
@@ -96,7 +98,7 @@ def _log_of_product(f: Expr, facts: Facts) -> Expr:
             if base is not S.NegativeOne:
                 # log(-base) stays whole: opened again it would turn into itself
                 opened.append((part.exp if isinstance(part, Pow) else S.One) * log(-base))
-        elif isinstance(part, Pow) and part.exp.is_even:
+        elif isinstance(part, Pow) and _is_even(part.exp):
             opened.append(part.exp * log(Abs(base)))
         elif isinstance(part, Piecewise):
             opened.append(_log(part, facts))
@@ -107,7 +109,7 @@ def _log_of_product(f: Expr, facts: Facts) -> Expr:
     if len(unknown) == 1 and not negative:
         # the density is positive and so are the other factors: this one is positive too
         part = unknown[0]
-        if isinstance(part, Pow) and not part.exp.is_even and part.base.is_real is not False:
+        if isinstance(part, Pow) and part.base.is_real is not False:
             opened.append(part.exp * _log_of_sum(part.base, facts))
         else:
             opened.append(_log_of_sum(part, facts))
@@ -120,11 +122,22 @@ def _log_of_power(f: Expr, facts: Facts) -> Expr:
     sign = facts.decide_sign(f.base)
     if sign == 1 or (isinstance(f.base, exp)):
         return f.exp * _log(f.base, facts)
-    if f.exp.is_even:
+    if _is_even(f.exp):
         return f.exp * log(Abs(f.base))
     if sign == -1:
         return log(f)
     return f.exp * log(f.base)  # real power of a base that a positive density needs positive
+
+
+def _is_even(e: Expr) -> bool:
+    """Whether a power e of a negative number may be positive for every value of e: 2, 2 x, x (x + 1)."""
+    if e.is_even:
+        return True
+    symbols = sorted(e.free_symbols, key=str)
+    if not e.is_integer or not symbols:
+        return False
+    rows = product(range(1, 4), repeat=min(len(symbols), 3))
+    return not any(e.xreplace(dict(zip(symbols, map(Integer, row), strict=False))).is_odd for row in rows)
 
 
 def _log_of_piecewise(f: Piecewise, facts: Facts) -> Expr:
@@ -211,14 +224,13 @@ def separate(
 def _with_units(e: Expr, columns: set[Symbol], parameters: frozenset[Symbol], units: dict[Expr, Symbol]) -> Expr:
     """Sums without parameters in the bases of integer powers, each by a symbol."""
 
-    def is_mixed_power(n: Basic) -> bool:
+    def is_power(n: Basic) -> bool:
         return (
             isinstance(n, Pow)
             and n.exp.is_Integer
             and n.exp > 1
             and isinstance(n.base, Add)
             and bool(n.free_symbols & columns)
-            and bool(n.free_symbols & parameters)
         )
 
     def unit(total: Expr) -> Expr:
@@ -229,6 +241,8 @@ def _with_units(e: Expr, columns: set[Symbol], parameters: frozenset[Symbol], un
         return sign * units[total]
 
     def rewrite(power: Expr) -> Expr:
+        if not power.base.free_symbols & parameters:
+            return Pow(unit(power.base), power.exp)
         whole, rest = [], []
         for term in power.base.args:
             if not term.free_symbols & parameters:
@@ -244,7 +258,7 @@ def _with_units(e: Expr, columns: set[Symbol], parameters: frozenset[Symbol], un
             whole = [unit(Add(*whole))]
         return Pow(Add(*whole, *rest), power.exp)
 
-    return e.replace(is_mixed_power, rewrite)
+    return e.replace(is_power, rewrite)
 
 
 def _linear_in_binary(e: Expr, parameters: frozenset[Symbol], members: Mapping[Symbol, tuple[Expr, ...]]) -> Expr:

@@ -255,7 +255,7 @@ def _other_root(
             at = [real_part(v) for v in found]
             if not all(v is not None and _strictly_inside(verifier, p, v) for p, v in zip(subject, at, strict=True)):
                 continue
-            if not any(all(abs(a - b) <= 1e-6 * (1 + abs(b)) for a, b in zip(at, r, strict=True)) for r in roots):
+            if not any(all(abs(a - b) <= 1e-6 * (1 + max(map(abs, r))) for a, b in zip(at, r, strict=True)) for r in roots):
                 return ", ".join(f"{p} = {mpmath.nstr(v, 8)}" for p, v in zip(subject, at, strict=True))
     return None
 

@@ -3,6 +3,9 @@
 SymPy is Python code, so a watchdog thread can raise an exception inside the thread that computes, at
 its next bytecode. It is raised again until it is acknowledged, since a bare `except` may swallow it.
 The watchdog lives as long as the outermost budget of its thread.
+
+Budgets count the processor time of the computing thread, so that answers do not depend on what else the
+machine does; the limit of a whole run, which somebody waits for, counts the wall clock.
 """
 
 from __future__ import annotations
@@ -43,7 +46,8 @@ class _Watchdog(threading.Thread):
     def __init__(self, thread_id: int):
         super().__init__(name="symmle-budget", daemon=True)
         self.thread_id = thread_id
-        self.deadlines: tuple[float, ...] = ()
+        self.clock = _processor_clock(thread_id)
+        self.deadlines: tuple[tuple[bool, float], ...] = ()  # (by the wall clock, when)
         self.firing = False
         self.closing = _thread.allocate_lock()
         self.closing.acquire()
@@ -51,18 +55,23 @@ class _Watchdog(threading.Thread):
     def run(self) -> None:
         fired, fired_for = 0.0, None
         while True:
-            now = time.monotonic()
-            due = min(self.deadlines, default=now + self.TICK)
-            if self.closing.acquire(timeout=min(self.TICK, max(0.001, due - now))):
+            if self.closing.acquire(timeout=min(self.TICK, max(0.001, self.left(self.deadlines)))):
                 return
             now = time.monotonic()
             self.firing = True
             current = self.deadlines
             swallowed = current is not fired_for or now >= fired + self.AGAIN
-            if swallowed and min(current, default=now + 1.0) <= now:
+            if swallowed and self.left(current) <= 0:
                 self._raise(ctypes.py_object(_Interrupt))
                 fired, fired_for = now, current
             self.firing = False
+
+    def now(self, by_wall: bool) -> float:
+        return time.monotonic() if by_wall else self.clock()
+
+    def left(self, deadlines: tuple[tuple[bool, float], ...]) -> float:
+        """Seconds until the first of the deadlines; infinite where there is none."""
+        return min((when - self.now(by_wall) for by_wall, when in deadlines), default=float("inf"))
 
     def _raise(self, what: Any) -> None:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread_id), what)
@@ -72,7 +81,7 @@ class _Watchdog(threading.Thread):
         self.deadlines = self.deadlines[: depth - 1]
         while self.firing:
             time.sleep(0)
-        if not any(d <= time.monotonic() for d in self.deadlines):
+        if self.left(self.deadlines) > 0:
             self._raise(None)
 
 
@@ -92,9 +101,10 @@ def _leave(watchdog: _Watchdog, depth: int) -> None:
         watchdog.join()
 
 
-def attempt_within(seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:
+def attempt_within(seconds: float, function: Callable[..., Any], *arguments: Any, by_wall: bool = False) -> Any:
     """function(*arguments), or GaveUp when it takes longer than `seconds` or SymPy raises.
 
+    Seconds are of the processor, or of the wall clock for what somebody waits for.
     This is the one place where every exception is caught: whatever SymPy throws becomes a reason.
     """
     watchdog = getattr(_local, "watchdog", None)
@@ -102,7 +112,7 @@ def attempt_within(seconds: float, function: Callable[..., Any], *arguments: Any
         watchdog = _local.watchdog = _Watchdog(threading.get_ident())
         watchdog.start()
     depth = len(watchdog.deadlines) + 1
-    watchdog.deadlines = (*watchdog.deadlines, time.monotonic() + seconds)
+    watchdog.deadlines = (*watchdog.deadlines, (by_wall, watchdog.now(by_wall) + seconds))
     try:
         try:
             return function(*arguments)
@@ -111,9 +121,11 @@ def attempt_within(seconds: float, function: Callable[..., Any], *arguments: Any
     except _Interrupt:
         _leave(watchdog, depth)  # the interrupt may have come before the line above had done it
         clear_cache()  # a half-made entry must not answer a later call
-        if any(d <= time.monotonic() for d in watchdog.deadlines):
+        if watchdog.left(watchdog.deadlines) <= 0:
             raise  # an outer budget is used up as well
         return GaveUp(f"no answer within {seconds:.3g} s")
+    except (NameError, ImportError, MemoryError):
+        raise  # a fault of the program, not an answer
     except RecursionError:
         return GaveUp("recursion too deep")
     except Exception as error:
@@ -125,8 +137,18 @@ def attempt_within(seconds: float, function: Callable[..., Any], *arguments: Any
 
 
 def seconds_left() -> float:
-    """Seconds until the innermost open budget of this thread is used up."""
+    """Seconds until the first open budget of this thread is used up."""
     watchdog = getattr(_local, "watchdog", None)
-    if watchdog is None or not watchdog.deadlines:
-        return float("inf")
-    return min(watchdog.deadlines) - time.monotonic()
+    return float("inf") if watchdog is None else watchdog.left(watchdog.deadlines)
+
+
+def _processor_clock(thread_id: int) -> Callable[[], float]:
+    """The processor time of one thread, readable from another; the wall clock where there is none."""
+    if not hasattr(time, "pthread_getcpuclockid"):
+        return time.monotonic
+    clock = time.pthread_getcpuclockid(thread_id)
+
+    def read() -> float:
+        return time.clock_gettime(clock)
+
+    return read

@@ -6,6 +6,7 @@ with a reason. No rule returns an expression that holds the unknown. `solve` of 
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -105,10 +106,20 @@ def _factors_with(e: Expr, v: Symbol, facts: Facts) -> list[Expr]:
 
 
 def _vanishes(denominator: Expr, v: Symbol, root: Expr) -> bool:
+    """Whether a cleared denominator is zero at the root, at every one of three random points."""
     if not denominator.has(v):
         return False
-    answer = attempt_within(2.0, lambda: cancel(together(denominator.xreplace({v: root}))) == 0)
-    return answer is True
+    stream = random.Random(19)
+    for _ in range(3):
+        at: dict[Expr, Expr] = {}
+        for s in sorted(denominator.free_symbols | root.free_symbols, key=lambda s: s.sort_key()):
+            draw = Rational(stream.randint(200, 4000), 1024)
+            at[s] = -draw if s.is_negative else draw
+        at.pop(v, None)
+        value = attempt_within(2.0, lambda at=at: denominator.xreplace({v: root.xreplace(at).evalf(30)}).xreplace(at).evalf(20))
+        if isinstance(value, GaveUp) or not value.is_number or abs(value) > Rational(1, 10**12):
+            return False
+    return True
 
 
 def _is_closed(e: Expr) -> bool:

@@ -34,15 +34,15 @@ class Cell:
     indicator: Expr = S.One  # 1 on the rows that are meant, a polynomial in the finite columns
 
 
-def named(symbol: Symbol, bounds: Bounds) -> Symbol:
-    """A symbol of the same name with the assumptions of its range alone."""
+def named(symbol: Symbol, bounds: Bounds, whole: bool | None = None) -> Symbol:
+    """A symbol of the same name with the assumptions of its range alone; `whole` for counts."""
     if bounds.positive:
-        return Symbol(symbol.name, positive=True)
+        return Symbol(symbol.name, positive=True, integer=whole)
     if bounds.negative:
-        return Symbol(symbol.name, negative=True)
+        return Symbol(symbol.name, negative=True, integer=whole)
     if bounds.nonnegative:
-        return Symbol(symbol.name, nonnegative=True)
-    return Symbol(symbol.name, real=True)
+        return Symbol(symbol.name, nonnegative=True, integer=whole)
+    return Symbol(symbol.name, real=True, integer=whole)
 
 
 def cells_of(

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from itertools import product
+
 from sympy import (
     Abs,
+    Integer,
     Add,
     Dummy,
     Expr,
@@ -106,7 +109,21 @@ def _log_of_negative(e: Expr, known: Known, unknowns: frozenset[Symbol]) -> list
 
 
 def _is_even(e: Expr) -> bool:
-    return bool(e.is_Integer and int(e) % 2 == 0)
+    """Whether a power e of a negative number may be positive for every value of e.
+
+    An exponent in counts is odd for some count or may be even for all, as 2 x and x (x + 1) are.
+    """
+    if e.is_Integer:
+        return int(e) % 2 == 0
+    if e.is_even:
+        return True
+    symbols = sorted(e.free_symbols, key=str)
+    if not e.is_integer or not symbols:
+        return False
+    counts = product(range(1, 4), repeat=min(len(symbols), 3))
+    return not any(
+        bool(e.xreplace(dict(zip(symbols, map(Integer, row), strict=False))).is_odd) for row in counts
+    )
 
 
 def _log_of_power(e: Pow, known: Known, unknowns: frozenset[Symbol]) -> list[Expr]:

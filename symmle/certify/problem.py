@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sympy import Add, Expr, Interval, Piecewise, S, Set, Sum, Symbol
+from sympy import Add, Expr, FiniteSet, Interval, Piecewise, Range, S, Set, Sum, Symbol
 
 from symmle.certify import sampling
 from symmle.certify.cells import (
@@ -80,9 +80,11 @@ class ConcavityProblem:
             hull = bounds_of_set(d.xreplace(values).xreplace(plain), known) if d is not None else Bounds()
             hull = hull.join(hulls[x.name]) if x.name in hulls else hull
             hulls[x.name] = hull
-        for _, x, _ in columns:
+        for _, x, d in columns:
             hull = hulls[x.name]
-            plain[x] = named(x, hull)
+            # counts stay counts: an even power of a parameter says nothing of its sign
+            whole = True if isinstance(d, Range) or (isinstance(d, FiniteSet) and all(m.is_integer for m in d.args)) else None
+            plain[x] = named(x, hull, whole)
             known[plain[x]] = hull
         for s, (density, random_columns, given) in enumerate(samples):
             over = {x: d.xreplace(values).xreplace(plain) for x, d in random_columns.items()}

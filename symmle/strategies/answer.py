@@ -132,6 +132,10 @@ def tidy(e: Expr) -> Expr:
     joined = attempt_within(2.0, _join_logarithms, e)
     if not isinstance(joined, GaveUp) and joined.count_ops() < e.count_ops():
         e = joined
+    if not e.has(log) and not any(not p.exp.is_Integer for p in e.atoms(Pow)):
+        short = attempt_within(2.0, lambda: cancel(together(e)))
+        if not isinstance(short, GaveUp) and short.count_ops() < e.count_ops():
+            e = short
     answer = attempt_within(2.0, lambda: factor_terms(powsimp(e)))
     if isinstance(answer, GaveUp) or answer.count_ops() > e.count_ops():
         answer = e

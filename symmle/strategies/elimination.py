@@ -15,7 +15,7 @@ from symmle.algebra import GaveUp, seconds_left
 from symmle.record import Relation, Step
 from symmle.strategies.answer import candidates_of
 from symmle.strategies.problem import Problem, Skipped, Solved
-from symmle.strategies.systems import solve_system
+from symmle.strategies.systems import LONG, solve_system
 
 
 def solve_scores(problem: Problem, subset: tuple[Symbol, ...]) -> Solved | Skipped:
@@ -32,7 +32,7 @@ def solve_scores(problem: Problem, subset: tuple[Symbol, ...]) -> Solved | Skipp
     if not kept:
         return Skipped("no root lies in the domain")
     joint = len(subset) == len(problem.parameters)
-    if len(kept) > 2:
+    if len(kept) > 2 and any(e.count_ops() > LONG for c in kept for e in c.closed.values()):
         return Skipped(f"{len(kept)} roots, which no sign tells apart: the equation says more than its radicals")
     step = Step(
         "solve" if joint else "eliminate",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sympy import Eq, Tuple
+from sympy import Eq, Tuple, factor
 
-from symmle.algebra import GaveUp
+from symmle.algebra import GaveUp, attempt_within
 from symmle.family import find_family
 from symmle.record import Relation, Step
 from symmle.sample import Count
@@ -24,6 +24,10 @@ class Moments:
             return Skipped(f"no exponential family: {family}")
         if not family.is_full:
             return Skipped(f"{family.size} statistics for {len(problem.parameters)} parameters")
+        determinant = attempt_within(3.0, lambda: factor(family.jacobian.det()))
+        if isinstance(determinant, GaveUp) or problem.likelihood.facts.decide_sign(determinant) not in (1, -1):
+            # score = Da' (T - E T): where Da is singular the score has roots that E T = T has not
+            return Skipped("det Da may vanish: the likelihood equations say more than expected = observed")
         expected = family.expected_statistics()
         if isinstance(expected, GaveUp):
             return Skipped(f"expected statistics: {expected.reason}")

@@ -15,6 +15,8 @@ from symmle.algebra import Facts, GaveUp, attempt_within, seconds_left
 from symmle.algebra.roots import Roots, solve_equation
 
 MAX_BRANCHES = 12
+MAX_CHOICES = 4  # ways to begin that are tried at each level
+SECONDS = 8.0
 LONG = 30  # operations from which a root goes into other equations under a name
 
 
@@ -28,7 +30,7 @@ class Solution:
 
 def solve_system(equations: Mapping[Symbol, Expr], unknowns: tuple[Symbol, ...], facts: Facts) -> list[Solution] | GaveUp:
     """Every solution of the hidden equations in the unknowns, or why there is none to be had."""
-    branches = _solve(list(equations.values()), list(unknowns), facts, {}, (), {})
+    branches = attempt_within(SECONDS, _solve, list(equations.values()), list(unknowns), facts, {}, (), {})
     if isinstance(branches, GaveUp):
         return branches
     return branches[:MAX_BRANCHES]
@@ -45,14 +47,15 @@ def _solve(
     if not unknowns:
         return [Solution(_put_back(solved, named), methods)]
     reason = "no equation can be solved for one unknown"
-    for equation, unknown in _choices(equations, unknowns):
+    for equation, unknown in _choices(equations, unknowns)[:MAX_CHOICES]:
         if seconds_left() < 0.2:
             return GaveUp("no time is left")
         answer = solve_equation(equation, unknown, facts)
         if isinstance(answer, GaveUp):
             reason = f"{unknown}: {answer.reason}"
             continue
-        if len(answer.roots) > 2 and (solved or len(unknowns) > 1):
+        long = any(r.count_ops() > LONG for r in answer.roots)
+        if len(answer.roots) > 2 and long and (solved or len(unknowns) > 1):
             reason = f"{unknown} has {len(answer.roots)} roots, which no sign tells apart"
             continue
         found: list[Solution] = []
