@@ -59,7 +59,9 @@ def derive(
     {lambda: 1/Mean(x)}
     """
     if not isinstance(model, Model):
-        raise ModelError(f"derive expects a Model, got {type(model).__name__}. Declare one: Model(density, data=x).")
+        raise ModelError(
+            f"derive expects a Model, got {type(model).__name__}. Declare one: Model(density, data=x)."
+        )
     if not time_limit > 0:
         raise ModelError(f"time_limit is a positive number of seconds, got {time_limit}.")
     held = _held(model, fixed)
@@ -71,7 +73,11 @@ def derive(
         outcome = Run(model.declaration, time_limit, show).go()
     assert outcome.estimator is not None
     return Derivation(
-        model, outcome.estimator, tuple(outcome.trace.steps), tuple(outcome.trace.attempts), outcome.likelihood
+        model,
+        outcome.estimator,
+        tuple(outcome.trace.steps),
+        tuple(outcome.trace.attempts),
+        outcome.likelihood,
     )
 
 
@@ -85,7 +91,10 @@ def _held(model: Model, fixed: Mapping[Any, Any] | Iterable[Any] | None) -> dict
     for key, value in pairs:
         symbol = model.symbol(key)
         if symbol not in model.parameters:
-            raise ModelError(f"`{key}` is no parameter of {model.name or 'the model'}; it has {', '.join(map(str, model.parameters))}.")
+            raise ModelError(
+                f"`{key}` is no parameter of {model.name or 'the model'}; "
+                f"it has {', '.join(map(str, model.parameters))}."
+            )
         if value is None or isinstance(value, Symbol):
             held[symbol] = None
         elif isinstance(value, float | str):
@@ -161,7 +170,9 @@ class Derivation:
         e = self._in_parameters(g)
         closed = self.estimator.closed
         if any(p not in closed for p in e.free_symbols & set(self.model.parameters)):
-            missing = ", ".join(sorted(str(p) for p in e.free_symbols & set(self.model.parameters) if p not in closed))
+            missing = ", ".join(
+                sorted(str(p) for p in e.free_symbols & set(self.model.parameters) if p not in closed)
+            )
             raise NotDerivedError(
                 f"{missing} has no closed form: the MLE of {e} is {e} at the numeric estimates.",
                 tuple(q.expression for q in self.estimator.remaining),
@@ -174,7 +185,9 @@ class Derivation:
         if covariance is None:
             return None
         gradient = Matrix([e.diff(p) for p in self.information.parameters])
-        answer = attempt_within(3.0, lambda: (gradient.T * covariance * gradient)[0].factor().xreplace(closed))
+        answer = attempt_within(
+            3.0, lambda: (gradient.T * covariance * gradient)[0].factor().xreplace(closed)
+        )
         return None if isinstance(answer, GaveUp) else answer
 
     def _in_parameters(self, g: Any) -> Expr:
@@ -186,7 +199,9 @@ class Derivation:
             e = e.xreplace({s: self.model.symbol(s) for s in e.free_symbols})
         unknown = e.free_symbols - set(self.model.parameters) - set(self.model.constants)
         if unknown:
-            raise ModelError(f"{e} names {', '.join(map(str, unknown))}, which {'are' if len(unknown) > 1 else 'is'} no parameter.")
+            raise ModelError(
+                f"{e} names {', '.join(map(str, unknown))}, which {'are' if len(unknown) > 1 else 'is'} no parameter."
+            )
         return e
 
     def verify(self) -> Verification:
@@ -232,7 +247,9 @@ class Derivation:
 
         return estimate(self, data, fixed, weights)
 
-    def stationary_points(self, data: Any, weights: Any = None, fixed: Mapping[Any, Any] | None = None) -> tuple[StationaryPoint, ...]:
+    def stationary_points(
+        self, data: Any, weights: Any = None, fixed: Mapping[Any, Any] | None = None
+    ) -> tuple[StationaryPoint, ...]:
         """The stationary points for the data that the derivation knows of, the best first.
 
         Each has `.values`, `.kind`, `.certificate` and `.log_likelihood`.
@@ -269,7 +286,9 @@ class Derivation:
             found.append(Step("expected information", (), (), Relation.DEFINITION, p, details=reason))
             return found
         route = (("route", information.route),)
-        found.append(Step("expected information", (), (information.expected,), Relation.DEFINITION, p, details=route))
+        found.append(
+            Step("expected information", (), (information.expected,), Relation.DEFINITION, p, details=route)
+        )
         covariance = information.asymptotic_covariance
         if covariance is not None:
             found.append(Step("asymptotic covariance", (), (covariance,), Relation.DEFINITION, p))

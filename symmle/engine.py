@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import mpmath
-from sympy import Expr, Symbol, Tuple
+from sympy import Expr, Gt, Symbol, Tuple
 
 from symmle.algebra import GaveUp, attempt_within, compile_expression, seconds_left
 from symmle.certify import certify_point, certify_profile
@@ -21,7 +21,7 @@ from symmle.existence import degenerate_conditions
 from symmle.family import support_parameters
 from symmle.identifiability import information_rank
 from symmle.likelihood import Likelihood, build_likelihood
-from symmle.record import Attempt, Equation, Relation, Step, Trace
+from symmle.record import Attempt, Condition, Equation, Relation, Step, Trace
 from symmle.reduction import solve_constraints, with_numbers
 from symmle.score import ScoreSystem, split_means
 from symmle.strategies import strategies_for
@@ -73,7 +73,8 @@ class Run:
         self.outcome.likelihood = likelihood
         self.outcome.score = ScoreSystem(likelihood)
         self._record_likelihood(likelihood)
-        reduced, back = declaration, {}
+        reduced = declaration
+        back: dict[Symbol, Expr] = {}
         if declaration.constraints and not declaration.latent:
             solved = solve_constraints(declaration)
             if solved is not None:
@@ -91,18 +92,29 @@ class Run:
         obstacle = find_obstacle(work)
         if obstacle is not None:
             self.trace.attempt(Attempt("likelihood equations", False, obstacle))
-            self.outcome.estimator = self._unsolved(obstacle)
+            self.outcome.estimator = Estimator(notes=(obstacle,), obstacle=obstacle)
             return
         problem = self._problem(work)
         self._record_score(problem)
         rank = attempt_within(2.0, information_rank, work)
         if isinstance(rank, int) and rank < len(problem.parameters):
-            reason = f"not identifiable: the information has rank {rank} for {len(problem.parameters)} parameters"
+            reason = (
+                f"not identifiable: the information has rank {rank} for {len(problem.parameters)} parameters"
+            )
             self.trace.attempt(Attempt("identifiability", False, reason))
             self.outcome.estimator = self._unsolved(reason)
             return
         if isinstance(rank, int):
-            self.trace.add(Step("identifiability", (), (), Relation.DEFINITION, problem.parameters, details=(("rank", rank),)))
+            self.trace.add(
+                Step(
+                    "identifiability",
+                    (),
+                    (),
+                    Relation.DEFINITION,
+                    problem.parameters,
+                    details=(("rank", rank),),
+                )
+            )
         self.outcome.estimator = self._unsolved("", problem)
         solved_parts = self._solve(problem)
         if self._should_retry_with_numbers(solved_parts, reduced):
@@ -158,7 +170,9 @@ class Run:
             solved.candidates[0].conditions + answer.candidates[0].conditions,
             None,
         )
-        return Solved("combination", solved.parameters + answer.parameters, (candidate,), (), (), answer.remaining)
+        return Solved(
+            "combination", solved.parameters + answer.parameters, (candidate,), (), (), answer.remaining
+        )
 
     def _should_retry_with_numbers(self, solved: Solved | None, declaration: Declaration) -> bool:
         if not any(v is not None for v in declaration.constants.values()) or seconds_left() < 3.0:
@@ -173,7 +187,9 @@ class Run:
         best, others = _ranked(problem, solved)
         unknowns = _unknowns(problem, solved)
         equations = tuple(
-            Equation(p, _put_in(problem, s, best.closed), "profile score" if solved.route == "profile" else "score")
+            Equation(
+                p, _put_in(problem, s, best.closed), "profile score" if solved.route == "profile" else "score"
+            )
             for p, s in unknowns.items()
         )
         if equations:
@@ -187,12 +203,17 @@ class Run:
                     details=(("closed", tuple(Tuple(p, e) for p, e in best.closed.items())),),
                 )
             )
-        closed = {**best.closed, **{p: as_one_mean(e.xreplace(best.closed), problem) for p, e in back.items()}}
+        closed = {
+            **best.closed,
+            **{p: as_one_mean(e.xreplace(best.closed), problem) for p, e in back.items()},
+        }
         ordered = BySymbol({p: closed[p] for p in self.outcome.declaration.parameters if p in closed})
         self.outcome.estimator = Estimator(
             closed=ordered,
             remaining=equations,
-            conditions=best.conditions + tuple(
+            conditions=best.conditions
+            + _conditions_of_space(problem, best.closed)
+            + tuple(
                 c for c in degenerate_conditions(problem) if solved.remaining and c not in best.conditions
             ),
             kind="closed form" if not equations else "reduced",
@@ -213,9 +234,13 @@ class Run:
         self.progress("looking for a proof that it is the maximum")
         conditions = estimator.conditions
         answer = attempt_within(
-            max(0.5, min(8.0, seconds_left() - 0.5)), certify_point, problem, estimator, solved is not None and len(solved.candidates) == 1
+            max(0.5, min(8.0, seconds_left() - 0.5)),
+            certify_point,
+            problem,
+            estimator,
+            solved is not None and len(solved.candidates) == 1,
         )
-        certificate = None if isinstance(answer, GaveUp) or isinstance(answer, str) else answer
+        certificate = None if isinstance(answer, GaveUp | str) else answer
         reason = answer.reason if isinstance(answer, GaveUp) else answer if isinstance(answer, str) else ""
         profile = None
         if estimator.route == "profile" and solved is not None:
@@ -226,7 +251,12 @@ class Run:
         )
         points = tuple(
             StationaryPoint(
-                p.values, certificate.kind if certificate is not None else Kind.UNDECIDED, certificate, p.boundary, None, reason
+                p.values,
+                certificate.kind if certificate is not None else Kind.UNDECIDED,
+                certificate,
+                p.boundary,
+                None,
+                reason,
             )
             for p in points
         )
@@ -239,8 +269,13 @@ class Run:
             estimator.route,
             estimator.alternatives,
             profile,
-            estimator.notes + (() if certificate is not None else (f"no proof of a global maximum for every sample: {reason}",)),
-            estimator.auxiliary,
+            estimator.notes
+            + (
+                ()
+                if certificate is not None
+                else (f"no proof of a global maximum for every sample: {reason}",)
+            ),
+            auxiliary=estimator.auxiliary,
         )
         for proof, rule in ((certificate, "certificate"), (profile, "profile certificate")):
             if proof is not None:
@@ -256,7 +291,9 @@ class Run:
                     )
                 )
         if conditions:
-            self.trace.add(Step("existence", (), (), Relation.DEFINITION, tuple(estimator.closed), conditions))
+            self.trace.add(
+                Step("existence", (), (), Relation.DEFINITION, tuple(estimator.closed), conditions)
+            )
         if estimator.closed:
             self.trace.add(
                 Step(
@@ -310,6 +347,19 @@ class Run:
         )
 
 
+def _conditions_of_space(problem: Problem, closed: dict[Symbol, Expr]) -> tuple[Condition, ...]:
+    """`where` at the closed forms, where no sign proves it."""
+    found = []
+    for w in problem.likelihood.declaration.where:
+        at = as_one_mean(w.xreplace(closed), problem)
+        if at.free_symbols & set(problem.parameters):
+            continue
+        _, facts, (hidden,) = problem.hidden([at], set())
+        if facts.decide_sign(hidden) != 1:
+            found.append(Condition(Gt(at, 0, evaluate=False), "in the parameter space", ()))
+    return tuple(found)
+
+
 def _unknowns(problem: Problem, solved: Solved) -> dict[Symbol, Symbol]:
     """Parameter that is left -> the parameter whose score is its equation: its own where that is left."""
     left = [p for p in problem.parameters if p not in solved.parameters]
@@ -321,7 +371,9 @@ def _unknowns(problem: Problem, solved: Solved) -> dict[Symbol, Symbol]:
 
 def _put_in(problem: Problem, parameter: Symbol, closed: dict[Symbol, Expr]) -> Expr:
     free = frozenset(problem.likelihood.parameters)
-    return split_means(problem.equations[parameter].xreplace(closed), free).expand(deep=False, power_base=False, log=False)
+    return split_means(problem.equations[parameter].xreplace(closed), free).expand(
+        deep=False, power_base=False, log=False
+    )
 
 
 def _closes_more(new: Solved | None, old: Solved | None) -> bool:

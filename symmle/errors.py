@@ -32,9 +32,7 @@ class NoMaximumError(SymmleError):
     log-likelihood, where there are some, as a dict.
     """
 
-    def __init__(
-        self, message: str, condition: Any = None, supremum: dict[str, Any] | None = None
-    ):
+    def __init__(self, message: str, condition: Any = None, supremum: dict[str, Any] | None = None):
         super().__init__(message)
         self.condition = condition
         self.supremum = supremum

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from sympy import Expr, Set, Symbol
+from sympy import Basic, Expr, Set, Symbol
 
 from symmle.record import Condition, Equation
 
@@ -87,7 +87,10 @@ class Estimator:
     alternatives: tuple[dict[Symbol, Expr], ...] = ()  # further candidates, compared by value
     profile_certificate: Certificate | None = None  # closed[phi] is the conditional maximum
     notes: tuple[str, ...] = ()
-    auxiliary: dict[Symbol, Set] = field(default_factory=dict)  # new coordinates that remain, with their domains
+    obstacle: str = ""  # why the likelihood equations do not decide the maximum, so that none is solved
+    auxiliary: dict[Symbol, Set] = field(
+        default_factory=dict
+    )  # new coordinates that remain, with their domains
 
     def as_sums(self) -> dict[Symbol, Expr]:
         """The closed part in plain SymPy: sums over an Indexed with index i = 1..n."""

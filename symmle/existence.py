@@ -55,7 +55,11 @@ def _rank_of_regressors(form: NormalForm) -> list[Condition]:
 
 def _independent(regressors: list[Expr], columns: Tuple) -> Condition:
     if len(regressors) == 1:
-        return Condition(Gt(Maximum(abs(regressors[0]), columns), 0, evaluate=False), "not all at the edge", (regressors[0], S.Zero))
+        return Condition(
+            Gt(Maximum(abs(regressors[0]), columns), 0, evaluate=False),
+            "not all at the edge",
+            (regressors[0], S.Zero),
+        )
     if len(regressors) == 2 and S.One in regressors:
         return not_all_equal(next(r for r in regressors if r != 1), columns)
     gram = Matrix([[Mean(r * s, columns) for s in regressors] for r in regressors])

@@ -10,7 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import mpmath
-from sympy import Add, Expr, FiniteSet, Matrix, Mul, Range, Rational, S, Symbol, cancel, expand, nsimplify, together
+from sympy import (
+    Add,
+    Expr,
+    FiniteSet,
+    Matrix,
+    Mul,
+    Range,
+    Rational,
+    S,
+    Symbol,
+    cancel,
+    expand,
+    nsimplify,
+    together,
+)
 
 from symmle.algebra import GaveUp, attempt_within, compile_expression
 from symmle.likelihood import Likelihood, NormalForm
@@ -137,13 +151,13 @@ def _without_affine_dependencies(
         c_k, _ = terms[k]
         pivot = vector[k + 1]
         shift += -c_k * vector[0] / pivot
-        terms = [
-            (c - c_k * vector[i + 1] / pivot, g) for i, (c, g) in enumerate(terms) if i != k
-        ]
+        terms = [(c - c_k * vector[i + 1] / pivot, g) for i, (c, g) in enumerate(terms) if i != k]
     return shift, terms
 
 
-def _support_points(form: NormalForm, likelihood: Likelihood, count: int) -> list[dict[Symbol, object]] | None:
+def _support_points(
+    form: NormalForm, likelihood: Likelihood, count: int
+) -> list[dict[Symbol, object]] | None:
     part = form.part
     if len(part.columns) == 1 and not part.given:
         domain = part.support[part.columns[0]]
@@ -154,18 +168,18 @@ def _support_points(form: NormalForm, likelihood: Likelihood, count: int) -> lis
     stream = RandomPoints(likelihood.declaration, 11)
     values = stream.parameters(stream.constants())
     rows = None if values is None else stream.samples(values, rows=count)
-    if rows is None:
+    if values is None or rows is None:
         return None
     mine = next(r for r in rows if part.columns[0] in r.columns)
     numbers = as_numbers(values)
-    return [
-        {**numbers, **{c: v[i] for c, v in mine.columns.items()}} for i in range(count)
-    ]
+    return [{**numbers, **{c: v[i] for c, v in mine.columns.items()}} for i in range(count)]
 
 
 def _affine_dependency(g: list[Expr], form: NormalForm, points: list[dict]) -> list[Expr] | None:  # type: ignore[type-arg]
     if points[0].get("exact"):
-        matrix = Matrix([[S.One, *(e.xreplace({k: v for k, v in p.items() if k != "exact"}) for e in g)] for p in points])
+        matrix = Matrix(
+            [[S.One, *(e.xreplace({k: v for k, v in p.items() if k != "exact"}) for e in g)] for p in points]
+        )
         null = attempt_within(2.0, matrix.nullspace)
         if isinstance(null, GaveUp) or not null:
             return None
@@ -214,7 +228,9 @@ def _holds(vector: list[Expr], g: list[Expr], form: NormalForm, points: list[dic
     if points[0].get("exact"):
         return True  # the whole support was compared
     combination = vector[0] + Add(*(v * e for v, e in zip(vector[1:], g, strict=True)))
-    answer = attempt_within(2.0, lambda: expand(combination.expand(force=False)).rewrite("exp") == 0 or expand(combination) == 0)
+    answer = attempt_within(
+        2.0, lambda: expand(combination.expand(force=False)).rewrite("exp") == 0 or expand(combination) == 0
+    )
     return answer is True
 
 

@@ -13,14 +13,12 @@ def information_rank(likelihood: Likelihood) -> int | None:
     """The largest rank of the matrix of per-observation scores at three random points; None unknown."""
     parameters = list(likelihood.parameters)
     with mpmath.workdps(30):
-        rows_of = [
-            [compile_expression(form.opened.diff(p)) for p in parameters] for form in likelihood.forms
-        ]
+        rows_of = [[compile_expression(form.opened.diff(p)) for p in parameters] for form in likelihood.forms]
         stream, best = RandomPoints(likelihood.declaration, 13), None
         for _ in range(3):
             values = stream.parameters(stream.constants())
             samples = None if values is None else stream.samples(values, rows=2 * len(parameters) + 2)
-            if samples is None:
+            if values is None or samples is None:
                 continue
             numbers = as_numbers(values)
             vectors = []

@@ -11,12 +11,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sympy import Abs, Add, Dummy, Expr, Gt, Lt, Piecewise, Pow, S, Symbol, Tuple, binomial, exp, expand, log, nan, oo, zoo
+from sympy import (
+    Abs,
+    Add,
+    Dummy,
+    Expr,
+    Gt,
+    Lt,
+    Piecewise,
+    Pow,
+    S,
+    Symbol,
+    Tuple,
+    binomial,
+    exp,
+    expand,
+    log,
+    nan,
+    oo,
+    zoo,
+)
 
 from symmle.algebra import Bounds, Facts
 from symmle.record import Condition
 from symmle.sample import Count, Maximum, Mean, Minimum
-
 
 LONG = 45  # operations from which a requirement is its own condition
 
@@ -34,12 +52,11 @@ def _not_all_zero(expression: Expr, columns: Tuple) -> Condition:
 
 
 def _sign_at(e: Expr, values: Mapping[Symbol, Expr], facts: Facts) -> int | None:
-    """The sign of e when symbols take degenerate values; -1 where it is zero or not defined, None open."""
+    """The sign of e when symbols take degenerate values; -1 where it is not defined, None open."""
     plain = facts.encode(e.xreplace(dict(values))).xreplace(dict(values))
     if plain.has(nan, zoo, oo, -oo):
         return -1
-    sign = facts.decide_sign(plain)
-    return -1 if sign == 0 else sign
+    return facts.decide_sign(plain)
 
 
 class SampleFacts:
@@ -101,12 +118,12 @@ class SampleFacts:
         return expression
 
     def conditions_of(
-        self, requirement: Expr, facts: Facts, whole: Condition | None = None
+        self, requirement: Expr, facts: Facts, whole: Condition | None = None, weak: bool = False
     ) -> tuple[Condition, ...]:
         """The conditions without which `requirement` > 0 may fail or not be defined.
 
         A degenerate value that alone does no harm asks for nothing; `whole` is the condition to give
-        where several together do.
+        where several together do. A `weak` requirement may be zero (a closed end of a domain).
         """
         if whole is not None and requirement.count_ops() > LONG:
             return (whole,)
@@ -115,14 +132,17 @@ class SampleFacts:
         together_matter = False
         for symbol, value, condition in self._degenerate_in(requirement):
             sign = _sign_at(requirement, {symbol: value}, facts)
-            if sign == 1:
+            if sign == 1 or (weak and sign == 0):
                 harmless[symbol] = value
             elif sign is None and whole is not None:
                 together_matter = True  # a sum that may stay positive: only the whole decides
             elif condition not in needed:
                 needed.append(condition)
         if whole is not None and (
-            together_matter or (len(harmless) > 1 and _sign_at(requirement, harmless, facts) != 1)
+            together_matter
+            or (
+                len(harmless) > 1 and _sign_at(requirement, harmless, facts) not in ((0, 1) if weak else (1,))
+            )
         ):
             needed.append(whole)
         return tuple(needed)
@@ -230,7 +250,7 @@ class SampleFacts:
                 for r in summands:
                     if r not in done and r not in (s, t) and r * r == product:
                         off[i, j] = r
-        roots = {r for r in off.values()}
+        roots = set(off.values())
         rows = [i for i in range(len(diagonal)) if diagonal[i] not in roots]
         rows = [i for i in rows if any(i in key and set(key) <= set(rows) for key in off)]
         if len(rows) < 2:
@@ -304,7 +324,9 @@ class SampleFacts:
         for i in range(n):
             for j in range(i + 1):
                 factor[i, j] = (
-                    self._free("d", positive=True) if i == j else (self._free("b", real=True) if (i, j) in matrix else S.Zero)
+                    self._free("d", positive=True)
+                    if i == j
+                    else (self._free("b", real=True) if (i, j) in matrix else S.Zero)
                 )
         for (i, j), symbol in matrix.items():
             self.encoding[symbol] = expand(sum(factor[i, k] * factor[j, k] for k in range(j + 1)))
@@ -322,7 +344,13 @@ class SampleFacts:
                 self._zero(d, Condition(Gt(minor, 0, evaluate=False), reading, names))
 
     def _higher(
-        self, columns: Tuple, summands: Mapping[Expr, Mean], t: Expr, mean: Symbol, c2: Symbol, done: set[Expr]
+        self,
+        columns: Tuple,
+        summands: Mapping[Expr, Mean],
+        t: Expr,
+        mean: Symbol,
+        c2: Symbol,
+        done: set[Expr],
     ) -> None:
         """Mean(t**3), Mean(t**4) by central moments; C4 >= C2**2."""
         central: dict[int, Expr] = {0: S.One, 1: S.Zero, 2: c2}
@@ -336,7 +364,9 @@ class SampleFacts:
                 self.encoding[c] = c2**2 + g
                 self._zero(g, not_all_equal(t, columns))
             central[k] = c
-            self.opaque[summands[t**k]] = sum(binomial(k, j) * central[j] * mean ** (k - j) for j in range(k + 1))
+            self.opaque[summands[t**k]] = sum(
+                binomial(k, j) * central[j] * mean ** (k - j) for j in range(k + 1)
+            )
             done.add(t**k)
 
     # --- Jensen ---------------------------------------------------------------------------------
@@ -353,12 +383,21 @@ class SampleFacts:
             s = Dummy("s", positive=True) if r.lo >= 0 else Dummy("s", real=True)
             facts = self.data.with_bounds({s: r})
             partners = [
-                t for t in summands if t != base and t not in done and t.free_symbols & set(columns.args) == set(free)
+                t
+                for t in summands
+                if t != base and t not in done and t.free_symbols & set(columns.args) == set(free)
             ]
             signs: dict[Expr, tuple[Expr, int]] = {}
             for t in partners:
                 h = t.xreplace({free[0]: inverse(s)})
-                h = expand(h) if not h.has(log) else h.replace(lambda e: isinstance(e, log) and isinstance(e.args[0], exp), lambda e: e.args[0].args[0])
+                h = (
+                    expand(h)
+                    if not h.has(log)
+                    else h.replace(
+                        lambda e: isinstance(e, log) and isinstance(e.args[0], exp),
+                        lambda e: e.args[0].args[0],
+                    )
+                )
                 second = h.diff(s, 2)
                 sign = facts.decide_sign(second) if second.free_symbols - set(facts.bounds) <= {s} else None
                 if sign in (1, -1):

@@ -38,7 +38,15 @@ from sympy import (
     zoo,
 )
 
-from symmle.algebra import Facts, GaveUp, Rows, attempt_within, bounds_of_set, compile_expression, ends_of_range
+from symmle.algebra import (
+    Facts,
+    GaveUp,
+    Rows,
+    attempt_within,
+    bounds_of_set,
+    compile_expression,
+    ends_of_range,
+)
 from symmle.algebra.roots import solve_equation
 from symmle.family import find_family
 from symmle.likelihood import Likelihood, NormalForm
@@ -81,7 +89,9 @@ def find_information(likelihood: Likelihood, score: ScoreSystem, time_limit: flo
     if isinstance(expected, Matrix):
         return Information(score.parameters, observed, expected, route="E[score] = 0")
     if likelihood.declaration.lags:
-        return Information(score.parameters, observed, None, "with lags the expectation runs over the whole series")
+        return Information(
+            score.parameters, observed, None, "with lags the expectation runs over the whole series"
+        )
     integrated = attempt_within(time_limit, _by_integration, likelihood, observed)
     if isinstance(integrated, GaveUp):
         return Information(score.parameters, observed, None, f"integration: {integrated.reason}")
@@ -91,7 +101,11 @@ def find_information(likelihood: Likelihood, score: ScoreSystem, time_limit: flo
 
 
 def _by_family(likelihood: Likelihood, score: ScoreSystem) -> Matrix | None:
-    if likelihood.declaration.lags or likelihood.declaration.normalises is False and not _is_conditional(likelihood):
+    if (
+        likelihood.declaration.lags
+        or likelihood.declaration.normalises is False
+        and not _is_conditional(likelihood)
+    ):
         return None
     family = find_family(likelihood, score.parameters)
     if isinstance(family, str) or not family.is_full:
@@ -214,7 +228,10 @@ def _agrees(value: Expr, g: Expr, form: NormalForm, likelihood: Likelihood) -> b
     def at(t: Any) -> Any:
         return f(numbers, [Rows({x: [mpmath.mpf(t)]}, [mpmath.mpf(1)])])
 
-    ends = [-mpmath.inf if b.lo == -oo else mpmath.mpf(str(b.lo.evalf(20))), mpmath.inf if b.hi == oo else mpmath.mpf(str(b.hi.evalf(20)))]
+    ends = [
+        -mpmath.inf if b.lo == -oo else mpmath.mpf(str(b.lo.evalf(20))),
+        mpmath.inf if b.hi == oo else mpmath.mpf(str(b.hi.evalf(20))),
+    ]
     if isinstance(support, Range):
         found = mpmath.nsum(at, ends)
     else:

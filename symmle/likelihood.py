@@ -79,14 +79,18 @@ class Likelihood:
                 for _ in range(4):
                     values = points.parameters(points.constants())
                     rows = None if values is None else points.samples(values, rows=1)
-                    if rows is None:
+                    if values is None or rows is None:
                         continue
                     numbers = as_numbers(values)
                     f = plain(numbers, rows)
                     if f == 0:
                         continue
                     if not is_close(mpmath.log(f), ours(numbers, rows), digits):
-                        return False, f"log f = {mpmath.nstr(mpmath.log(f))} but the terms give {mpmath.nstr(ours(numbers, rows))} at {values}"
+                        return (
+                            False,
+                            f"log f = {mpmath.nstr(mpmath.log(f))} but the terms give "
+                            f"{mpmath.nstr(ours(numbers, rows))} at {values}",
+                        )
                     compared += 1
         return compared > 0, f"equal at {compared} random points"
 

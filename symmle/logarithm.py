@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from itertools import product
 
 from sympy import (
+    Abs,
     Add,
     Basic,
     Dummy,
@@ -36,6 +37,7 @@ from sympy import (
     expand_power_base,
     expand_power_exp,
     expand_trig,
+    factor,
     factor_terms,
     factorial,
     gamma,
@@ -43,8 +45,6 @@ from sympy import (
     loggamma,
     sin,
     together,
-    factor,
-    Abs,
 )
 
 from symmle.algebra import Facts, GaveUp, attempt_within
@@ -221,7 +221,9 @@ def separate(
     return [(c, g) for g, c in collected.items() if c != 0]
 
 
-def _with_units(e: Expr, columns: set[Symbol], parameters: frozenset[Symbol], units: dict[Expr, Symbol]) -> Expr:
+def _with_units(
+    e: Expr, columns: set[Symbol], parameters: frozenset[Symbol], units: dict[Expr, Symbol]
+) -> Expr:
     """Sums without parameters in the bases of integer powers, each by a symbol."""
 
     def is_power(n: Basic) -> bool:
@@ -249,7 +251,9 @@ def _with_units(e: Expr, columns: set[Symbol], parameters: frozenset[Symbol], un
                 whole.append(term)
                 continue
             factors = [
-                unit(f) if isinstance(f, Add) and f.free_symbols & columns and not f.free_symbols & parameters else f
+                unit(f)
+                if isinstance(f, Add) and f.free_symbols & columns and not f.free_symbols & parameters
+                else f
                 for f in Mul.make_args(term)
             ]
             rest.append(Mul(*factors))
@@ -261,7 +265,9 @@ def _with_units(e: Expr, columns: set[Symbol], parameters: frozenset[Symbol], un
     return e.replace(is_power, rewrite)
 
 
-def _linear_in_binary(e: Expr, parameters: frozenset[Symbol], members: Mapping[Symbol, tuple[Expr, ...]]) -> Expr:
+def _linear_in_binary(
+    e: Expr, parameters: frozenset[Symbol], members: Mapping[Symbol, tuple[Expr, ...]]
+) -> Expr:
     """g(z, theta) = g(v0) + (g(v1) - g(v0)) (z - v0)/(v1 - v0) on a column z of two values."""
     for z, values in members.items():
         if len(values) != 2:
@@ -269,7 +275,11 @@ def _linear_in_binary(e: Expr, parameters: frozenset[Symbol], members: Mapping[S
         low, high = values
 
         def mixes(n: Basic, z: Symbol = z) -> bool:
-            return isinstance(n, Function | Pow | exp) and z in n.free_symbols and bool(n.free_symbols & parameters)
+            return (
+                isinstance(n, Function | Pow | exp)
+                and z in n.free_symbols
+                and bool(n.free_symbols & parameters)
+            )
 
         def lines(n: Expr, z: Symbol = z, low: Expr = low, high: Expr = high) -> Expr:
             at_low, at_high = n.xreplace({z: low}), n.xreplace({z: high})
@@ -324,7 +334,9 @@ def _split_inner(term: Expr, columns: set[Symbol]) -> Expr:
                 common = factor_terms(together(base)) if not base.is_polynomial() else factor_terms(base)
                 if isinstance(common, Mul):
                     base = common
-            return expand_power_exp(expand_power_base(Pow(base, expand_mul(exponent)), force=False), deep=False)
+            return expand_power_exp(
+                expand_power_base(Pow(base, expand_mul(exponent)), force=False), deep=False
+            )
         if isinstance(node, log):
             inner = node.args[0]
             if isinstance(inner, Mul | Pow):

@@ -16,7 +16,10 @@ def hold_fixed(declaration: Declaration, fixed: Mapping[Symbol, Expr | None]) ->
     for symbol, value in fixed.items():
         domain = declaration.parameters[symbol]
         if value is not None and domain.contains(value) == False:  # noqa: E712 - a SymPy truth value
-            raise ModelError(f"Parameter `{symbol}` of model '{declaration.name}' has the domain {domain}; it was fixed at {value}. Fix it inside.")
+            raise ModelError(
+                f"Parameter `{symbol}` of model '{declaration.name}' has the domain {domain}; "
+                f"it was fixed at {value}. Fix it inside."
+            )
     kept = {p: s for p, s in declaration.parameters.items() if p not in fixed}
     return replace(declaration, parameters=kept, constants={**declaration.constants, **fixed})
 
@@ -40,7 +43,10 @@ def solve_constraints(declaration: Declaration) -> tuple[Declaration, dict[Symbo
                 if isinstance(domain, Interval):
                     where.extend(
                         side
-                        for bound, side in ((domain.start, value - domain.start), (domain.end, domain.end - value))
+                        for bound, side in (
+                            (domain.start, value - domain.start),
+                            (domain.end, domain.end - value),
+                        )
                         if bound not in (oo, -oo)
                     )
                 break

@@ -90,7 +90,9 @@ class RandomPoints:
             for z in part.given:
                 source = self.declaration.lags.get(z)
                 domain = part.support[source] if source is not None else self.declaration.given_domains.get(z)
-                drawn = self._rational(None) if domain is None else self._member(domain, {**values, **row}, place)
+                drawn = (
+                    self._rational(None) if domain is None else self._member(domain, {**values, **row}, place)
+                )
                 if drawn is None:
                     return None
                 row[z] = drawn

@@ -42,7 +42,9 @@ class ScoreSystem:
     @cached_property
     def hessian(self) -> Matrix:
         free = frozenset(self.likelihood.parameters)
-        rows = [[split_means(self.equations[p].diff(q), free) for q in self.parameters] for p in self.parameters]
+        rows = [
+            [split_means(self.equations[p].diff(q), free) for q in self.parameters] for p in self.parameters
+        ]
         return Matrix(rows)
 
 
@@ -50,7 +52,8 @@ def _collected(expression: Expr) -> Expr:
     """A sum of coefficient * operators, each operator once."""
     found: dict[Expr, Expr] = {}
     for term in Add.make_args(expression.expand(deep=False, power_base=False, log=False)):
-        operators, coefficient = [], []
+        operators: list[Expr] = []
+        coefficient: list[Expr] = []
         for factor in Mul.make_args(term):
             (operators if isinstance(factor, SampleOperator) else coefficient).append(factor)
         key = Mul(*operators)

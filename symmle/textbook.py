@@ -39,12 +39,15 @@ def estimate_from_statistics(
     given = _Given(derivation, statistics)
     estimator = derivation.estimator
     if not estimator.closed and not estimator.remaining:
-        raise NotDerivedError("Nothing was derived that statistics could be put into: " + "; ".join(estimator.notes))
+        raise NotDerivedError(
+            "Nothing was derived that statistics could be put into: " + "; ".join(estimator.notes)
+        )
     constants = _constants(derivation, fixed)
     values: dict[Symbol, Any] = dict(constants)
     if len(estimator.remaining) > 1:
         raise NotDerivedError(
-            f"{len(estimator.remaining)} equations remain; pass the data.", tuple(e.expression for e in estimator.remaining)
+            f"{len(estimator.remaining)} equations remain; pass the data.",
+            tuple(e.expression for e in estimator.remaining),
         )
     for equation in estimator.remaining:
         expression = given.put_in(equation.expression)
@@ -134,11 +137,15 @@ class _Given:
         if match is None:
             raise DataError(f"Expected a statistic such as 'n', 'mean(x)' or 'total(x**2)', got {key!r}.")
         kind, inside = match.group(1).lower(), match.group(2)
-        names = {str(s): s for c in self.columns for s in c} | {str(s): s for s in self.derivation.model.constants}
+        names = {str(s): s for c in self.columns for s in c} | {
+            str(s): s for s in self.derivation.model.constants
+        }
         e = parse_expression(inside, names, f"statistic `{key}`")
         columns = next((c for c in self.columns if e.free_symbols & set(c)), None)
         if columns is None:
-            raise DataError(f"Statistic `{key}` names no column of the data: {', '.join(str(s) for c in self.columns for s in c)}.")
+            raise DataError(
+                f"Statistic `{key}` names no column of the data: {', '.join(str(s) for c in self.columns for s in c)}."
+            )
         if kind == "count":
             return Count(columns)
         return {"mean": Mean, "total": Total, "minimum": Minimum, "maximum": Maximum}[kind](e, columns)
@@ -161,7 +168,14 @@ class _Given:
             parts = []
             for c, g in separate(summand, tuple(columns)):
                 mean = Mean(g, columns)
-                parts.append(c * (self.symbols.setdefault(mean, Dummy(str(mean), real=True)) if isinstance(mean, Mean) else mean))
+                parts.append(
+                    c
+                    * (
+                        self.symbols.setdefault(mean, Dummy(str(mean), real=True))
+                        if isinstance(mean, Mean)
+                        else mean
+                    )
+                )
             return Add(*parts)
 
         found = e
@@ -188,10 +202,14 @@ class _Given:
         left = statistics_of(found)
         bound = [m for m in missing if self._holds_parameter(m, back)]
         if bound:
-            raise NotDerivedError(f"{bound[0].lower()} holds a parameter: it needs the data, not statistics.", (e,))
+            raise NotDerivedError(
+                f"{bound[0].lower()} holds a parameter: it needs the data, not statistics.", (e,)
+            )
         if missing or left:
             names = ", ".join(sorted([*(m.lower() for m in missing), *(str(o).lower() for o in left)]))
-            raise DataError(f"The formula needs {names}, which does not follow from the statistics given. Give it.")
+            raise DataError(
+                f"The formula needs {names}, which does not follow from the statistics given. Give it."
+            )
         return found
 
     def _holds_parameter(self, name: str, back: Mapping[Symbol, Expr]) -> bool:
@@ -212,7 +230,11 @@ class _Given:
 def _value(e: Expr, values: Mapping[Symbol, Any]) -> Any:
     with mpmath.workdps(40):
         value = compile_expression(e)({s: mpmath.mpmathify(_mp(v)) for s, v in values.items()}, [])
-        return mpmath.re(value) if isinstance(value, mpmath.mpc) and abs(value.imag) < 1e-20 * (1 + abs(value)) else value
+        return (
+            mpmath.re(value)
+            if isinstance(value, mpmath.mpc) and abs(value.imag) < 1e-20 * (1 + abs(value))
+            else value
+        )
 
 
 def _mp(v: Any) -> Any:
@@ -258,7 +280,11 @@ def _root(derivation: Derivation, e: Expr, p: Symbol, constants: Mapping[Symbol,
         signs = [(u, mpmath.sign(g(u))) for u in grid]
         brackets = [(a, b) for (a, s), (b, t) in zip(signs, signs[1:], strict=False) if s * t < 0]
         if not brackets:
-            raise NoMaximumError(f"The remaining equation for {p} has no root for these statistics: no maximum inside.")
+            raise NoMaximumError(
+                f"The remaining equation for {p} has no root for these statistics: no maximum inside."
+            )
         if len(brackets) > 1:
-            raise NotDerivedError(f"The remaining equation for {p} has {len(brackets)} roots; pass the data.", (e,))
+            raise NotDerivedError(
+                f"The remaining equation for {p} has {len(brackets)} roots; pass the data.", (e,)
+            )
         return at(mpmath.findroot(g, brackets[0], solver="anderson", tol=1e-30, verify=False))

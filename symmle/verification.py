@@ -84,7 +84,7 @@ class Verifier:
         for _ in range(3 * count):
             values = stream.parameters(stream.constants())
             sample = None if values is None else stream.samples(values, rows)
-            if sample is not None:
+            if values is not None and sample is not None:
                 found.append((as_numbers(values), sample))
             if len(found) == count:
                 break
@@ -113,7 +113,10 @@ def _values_differ(
             if left is None or right is None:
                 continue
             if not is_close(left, right, DIGITS - 3 if closed else DIGITS):
-                return False, f"{mpmath.nstr(left, 12)} and {mpmath.nstr(right, 12)} for {str(a)[:60]} and {str(b)[:60]}"
+                return (
+                    False,
+                    f"{mpmath.nstr(left, 12)} and {mpmath.nstr(right, 12)} for {str(a)[:60]} and {str(b)[:60]}",
+                )
             compared += 1
     return compared > 0, f"equal to {DIGITS} digits at {compared} random points"
 
@@ -130,9 +133,7 @@ def _equal(verifier: Verifier, step: Step) -> tuple[bool, str]:
 
 def _logarithm(verifier: Verifier, step: Step) -> tuple[bool, str]:
     columns = [f.columns for f in verifier.likelihood.forms]
-    pairs = [
-        (Mean(log(f), c), Mean(g, c)) for f, g, c in zip(step.before, step.after, columns, strict=True)
-    ]
+    pairs = [(Mean(log(f), c), Mean(g, c)) for f, g, c in zip(step.before, step.after, columns, strict=True)]
     stacked = [(p, q) for p, q in pairs if isinstance(p, Expr)]
     return _values_differ(verifier, stacked)
 
@@ -144,9 +145,14 @@ def _derivative(verifier: Verifier, step: Step) -> tuple[bool, str]:
     with mpmath.workdps(2 * DIGITS + 25):
         for values, rows in verifier.points(3):
             for p, g in zip(step.subject, claimed, strict=True):
-                slope = mpmath.diff(lambda t, p=p, values=values, rows=rows: l({**values, p: t}, rows), values[p])
+                slope = mpmath.diff(
+                    lambda t, p=p, values=values, rows=rows: l({**values, p: t}, rows), values[p]
+                )
                 if not is_close(slope, g(values, rows), DIGITS - 5):
-                    return False, f"d/d{p} is {mpmath.nstr(slope, 12)}, not {mpmath.nstr(g(values, rows), 12)}"
+                    return (
+                        False,
+                        f"d/d{p} is {mpmath.nstr(slope, 12)}, not {mpmath.nstr(g(values, rows), 12)}",
+                    )
                 compared += 1
     return compared > 0, f"equal to numeric derivatives at {compared} random points"
 
@@ -185,8 +191,11 @@ def _roots(verifier: Verifier, step: Step) -> tuple[bool, str]:
                 residuals += 1
         if len(step.subject) == 1 and len(equations) == 1:
             changes = _sign_changes(verifier, equations[0], step.subject[0], values, rows)
-            if changes > len(set(mpmath.nstr(r[0], 15) for r in roots)):
-                return False, f"{changes} sign changes in the domain but {len(roots)} roots there at a random sample"
+            if changes > len({mpmath.nstr(r[0], 15) for r in roots}):
+                return (
+                    False,
+                    f"{changes} sign changes in the domain but {len(roots)} roots there at a random sample",
+                )
             counted += 1
         elif len(step.subject) == len(equations):
             strange = _other_root(verifier, equations, step.subject, values, rows, roots)
@@ -227,14 +236,19 @@ def _sign_changes(verifier: Verifier, f: Any, p: Symbol, values: dict[Symbol, An
                 last = None
                 continue
             s = mpmath.sign(real)
-            if last is not None and s * last < 0 and abs(real) < mpmath.mpf(10) ** 12:
+            if last is not None and s * last < 0 and mpmath.fabs(real) < mpmath.mpf(10) ** 12:
                 changes += 1
             last = s if s else last
     return changes
 
 
 def _other_root(
-    verifier: Verifier, equations: list[Any], subject: tuple[Symbol, ...], values: dict[Symbol, Any], rows: list[Rows], roots: list[list[Any]]
+    verifier: Verifier,
+    equations: list[Any],
+    subject: tuple[Symbol, ...],
+    values: dict[Symbol, Any],
+    rows: list[Rows],
+    roots: list[list[Any]],
 ) -> str | None:
     """A root inside the domain that is not in the list, by Newton's method from random starts."""
 
@@ -253,9 +267,14 @@ def _other_root(
             except (ValueError, ZeroDivisionError, ArithmeticError, TypeError):
                 continue
             at = [real_part(v) for v in found]
-            if not all(v is not None and _strictly_inside(verifier, p, v) for p, v in zip(subject, at, strict=True)):
+            if not all(
+                v is not None and _strictly_inside(verifier, p, v) for p, v in zip(subject, at, strict=True)
+            ):
                 continue
-            if not any(all(abs(a - b) <= 1e-6 * (1 + max(map(abs, r))) for a, b in zip(at, r, strict=True)) for r in roots):
+            if not any(
+                all(abs(a - b) <= 1e-6 * (1 + max(map(abs, r))) for a, b in zip(at, r, strict=True))
+                for r in roots
+            ):
                 return ", ".join(f"{p} = {mpmath.nstr(v, 8)}" for p, v in zip(subject, at, strict=True))
     return None
 
@@ -287,8 +306,14 @@ def _profile(verifier: Verifier, step: Step) -> tuple[bool, str]:
             rival = stream.parameters(stream.constants())
             if rival is None:
                 break
-            other = _number(l, {**at, **{p: v for p, v in as_numbers(rival).items() if p in step.subject}}, rows)
-            if other is not None and real_part(other) is not None and mpmath.re(other) > best + mpmath.mpf(10) ** -20 * (1 + abs(best)):
+            other = _number(
+                l, {**at, **{p: v for p, v in as_numbers(rival).items() if p in step.subject}}, rows
+            )
+            if (
+                other is not None
+                and real_part(other) is not None
+                and mpmath.re(other) > best + mpmath.mpf(10) ** -20 * (1 + abs(best))
+            ):
                 return False, f"a random competitor is better by {mpmath.nstr(mpmath.re(other) - best, 6)}"
             compared += 1
     residual = _roots(verifier, step)

@@ -28,6 +28,7 @@ from sympy import (
     atan,
     besseli,
     cos,
+    cosh,
     erf,
     erfc,
     exp,
@@ -38,7 +39,6 @@ from sympy import (
     oo,
     sin,
     sinh,
-    cosh,
     tanh,
     zoo,
 )
@@ -160,14 +160,16 @@ class RangeFinder:
             inner = self.range_of(e.args[0])
             return None if inner is None else _absolute(inner)
         if isinstance(e, sin | cos):
-            return Bounds(-S.One, S.One) if self.range_of(e.args[0]) is not None else None
+            return _wave(e, self.range_of(e.args[0]))
         if isinstance(e, cosh):
             return Bounds(S.One, oo, False, True) if self.range_of(e.args[0]) is not None else None
         if isinstance(e, erfc):
             return Bounds(S.Zero, S(2), True, True) if self.range_of(e.args[0]) is not None else None
         if isinstance(e, gamma | factorial):
             inner = self.range_of(e.args[0])
-            least = inner is not None and (inner.sign == 1 or (isinstance(e, factorial) and inner.is_nonnegative))
+            least = inner is not None and (
+                inner.sign == 1 or (isinstance(e, factorial) and inner.is_nonnegative)
+            )
             return Bounds(S.Zero, oo, True, True) if least else None
         if isinstance(e, besseli):
             inner = self.range_of(e.args[1])
@@ -244,7 +246,13 @@ class RangeFinder:
             return None
         (symbol,) = free
         box = self.bounds.get(symbol)
-        if box is None or isinstance(e, Piecewise) or e.has(Piecewise, Abs) or symbol.is_integer and box.lo == -oo:
+        if (
+            box is None
+            or isinstance(e, Piecewise)
+            or e.has(Piecewise, Abs)
+            or symbol.is_integer
+            and box.lo == -oo
+        ):
             return None
         slope = attempt_within(2.0, lambda: e.diff(symbol))
         if isinstance(slope, GaveUp):
@@ -306,6 +314,21 @@ def _multiply(a: Bounds, b: Bounds) -> Bounds | None:
     lo_open = all(o for v, o in corners if v == lo)
     hi_open = all(o for v, o in corners if v == hi)
     return Bounds(lo, hi, lo_open, hi_open)
+
+
+def _wave(e: Expr, inner: Bounds | None) -> Bounds | None:
+    """[-1, 1], or the half of it where the angle stays on one side."""
+    if inner is None:
+        return None
+    shift = S.Pi / 2 if isinstance(e, cos) else S.Zero  # cos a = sin(a + pi/2)
+    lo, hi = inner.lo + shift, inner.hi + shift
+    if lo >= 0 and hi <= S.Pi:
+        touches = (lo == 0 and not inner.lo_open) or (hi == S.Pi and not inner.hi_open)
+        return Bounds(S.Zero, S.One, not touches, False)
+    if lo >= -S.Pi and hi <= 0:
+        touches = (lo == -S.Pi and not inner.lo_open) or (hi == 0 and not inner.hi_open)
+        return Bounds(-S.One, S.Zero, False, not touches)
+    return Bounds(-S.One, S.One)
 
 
 def _absolute(a: Bounds) -> Bounds:

@@ -101,7 +101,9 @@ def _leave(watchdog: _Watchdog, depth: int) -> None:
         watchdog.join()
 
 
-def attempt_within(seconds: float, function: Callable[..., Any], *arguments: Any, by_wall: bool = False) -> Any:
+def attempt_within(
+    seconds: float, function: Callable[..., Any], *arguments: Any, by_wall: bool = False
+) -> Any:
     """function(*arguments), or GaveUp when it takes longer than `seconds` or SymPy raises.
 
     Seconds are of the processor, or of the wall clock for what somebody waits for.

@@ -30,8 +30,6 @@ class Rows:
     weights: Sequence[Any]
 
 
-
-
 def _lambert(z: Any, k: Any = 0) -> Any:
     return mpmath.lambertw(z, int(k))
 
@@ -84,9 +82,7 @@ def _compile_operator(operator: SampleOperator) -> Callable[[Mapping[Symbol, Any
     def value(values: Mapping[Symbol, Any], samples: Sequence[Rows]) -> Any:
         rows = _rows_of(operator, samples)
         extra = [values[s] for s in symbols] + [part(values, samples) for part in parts]
-        each = [
-            body(*row, *extra) for row in zip(*(rows.columns[c] for c in columns), strict=True)
-        ]
+        each = [body(*row, *extra) for row in zip(*(rows.columns[c] for c in columns), strict=True)]
         return _reduce(operator, each, rows.weights, values)
 
     return value

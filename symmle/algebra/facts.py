@@ -9,8 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sympy import LambertW, acos, atan2, Add, Dummy, Expr, Mul, Pow, S, Symbol, cancel, expand, factor_list, log, oo, together
-
+from sympy import (
+    Add,
+    Dummy,
+    Expr,
+    LambertW,
+    Mul,
+    Pow,
+    S,
+    Symbol,
+    acos,
+    asin,
+    atan,
+    atan2,
+    cancel,
+    expand,
+    factor_list,
+    log,
+    oo,
+    together,
+)
 from sympy.polys.polyerrors import PolificationFailed, PolynomialError
 
 from symmle.algebra.bounds import Bounds, RangeFinder
@@ -37,7 +55,9 @@ class Facts:
         self._signs: dict[Expr, int | None] = {}
         self._encoded = False
 
-    def with_bounds(self, more: Mapping[Symbol, Bounds], encoding: Mapping[Expr, Expr] | None = None) -> Facts:
+    def with_bounds(
+        self, more: Mapping[Symbol, Bounds], encoding: Mapping[Expr, Expr] | None = None
+    ) -> Facts:
         larger = Facts({**self.bounds, **more}, {**self.encoding, **(encoding or {})}, self.positive)
         larger.members = self.members
         return larger
@@ -112,7 +132,7 @@ class _FreeSigns:
         known = self._simple(e)
         if known is not None:
             return known
-        if self.depth > 4 or e.count_ops() > MAX_OPERATIONS or e.has(atan2, acos, LambertW):
+        if self.depth > 4 or e.count_ops() > MAX_OPERATIONS or e.has(atan2, acos, asin, atan, LambertW):
             return None
         e = _merge_logs(e)
         if isinstance(e, log):

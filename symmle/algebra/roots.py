@@ -27,6 +27,9 @@ from sympy import (
     S,
     Sum,
     Symbol,
+    acos,
+    asin,
+    atan,
     atan2,
     besseli,
     cancel,
@@ -41,6 +44,7 @@ from sympy import (
     log,
     loggamma,
     lowergamma,
+    pi,
     polygamma,
     powsimp,
     sign,
@@ -56,7 +60,20 @@ from symmle.algebra.budget import GaveUp, attempt_within
 from symmle.algebra.facts import Facts
 
 MAX_ROOT_OPERATIONS = 400
-_NOT_INVERTED = (polygamma, gamma, loggamma, besseli, Abs, sign, Piecewise, erf, erfc, uppergamma, lowergamma, zeta)
+_NOT_INVERTED = (
+    polygamma,
+    gamma,
+    loggamma,
+    besseli,
+    Abs,
+    sign,
+    Piecewise,
+    erf,
+    erfc,
+    uppergamma,
+    lowergamma,
+    zeta,
+)
 
 
 @dataclass(frozen=True)
@@ -116,14 +133,18 @@ def _vanishes(denominator: Expr, v: Symbol, root: Expr) -> bool:
             draw = Rational(stream.randint(200, 4000), 1024)
             at[s] = -draw if s.is_negative else draw
         at.pop(v, None)
-        value = attempt_within(2.0, lambda at=at: denominator.xreplace({v: root.xreplace(at).evalf(30)}).xreplace(at).evalf(20))
+        value = attempt_within(
+            2.0, lambda at=at: denominator.xreplace({v: root.xreplace(at).evalf(30)}).xreplace(at).evalf(20)
+        )
         if isinstance(value, GaveUp) or not value.is_number or abs(value) > Rational(1, 10**12):
             return False
     return True
 
 
 def _is_closed(e: Expr) -> bool:
-    return not e.has(CRootOf, Integral, Sum) and e.is_finite is not False and e.count_ops() < MAX_ROOT_OPERATIONS
+    return (
+        not e.has(CRootOf, Integral, Sum) and e.is_finite is not False and e.count_ops() < MAX_ROOT_OPERATIONS
+    )
 
 
 def _solve_factor(e: Expr, v: Symbol, facts: Facts, depth: int) -> Roots | GaveUp:
@@ -161,9 +182,12 @@ def _polynomial(e: Expr, v: Symbol, facts: Facts, depth: int) -> Roots | GaveUp:
         inner = solve_equation(_compress(p, step, w), w, facts, depth + 1)
         if isinstance(inner, GaveUp):
             return inner
-        return Roots(tuple(r for q in inner.roots for r in _roots_of_power(q, step, v, facts)), f"power and {inner.method}")
+        return Roots(
+            tuple(r for q in inner.roots for r in _roots_of_power(q, step, v, facts)),
+            f"power and {inner.method}",
+        )
     if degree == 3:
-        return Roots(_cubic(*coefficients, facts), "cubic")
+        return Roots(_cubic(coefficients, facts), "cubic")
     return GaveUp(f"polynomial of degree {degree}")
 
 
@@ -209,11 +233,12 @@ def _roots_of_power(value: Expr, k: int, v: Symbol, facts: Facts) -> list[Expr]:
     return [sign(value) * Pow(Abs(value), Rational(1, k))]
 
 
-def _cubic(a: Expr, b: Expr, c: Expr, d: Expr, facts: Facts) -> tuple[Expr, ...]:
+def _cubic(coefficients: list[Expr], facts: Facts) -> tuple[Expr, ...]:
     """Cardano in real radicals where only one root is real, else the trigonometric three.
 
     v = t - b/(3a): t**3 + p t + q = 0. For p > 0, and where q**2/4 + p**3/27 > 0, exactly one real root.
     """
+    a, b, c, d = coefficients
     shift = _tidy(-b / (3 * a))
     p = _tidy((3 * a * c - b**2) / (3 * a**2))
     q = _tidy((2 * b**3 - 9 * a * b * c + 27 * a**2 * d) / (27 * a**3))
@@ -228,8 +253,6 @@ def _cubic(a: Expr, b: Expr, c: Expr, d: Expr, facts: Facts) -> tuple[Expr, ...]
         # the larger of the two cube roots first, so that nothing cancels
         u = -sign_q * Pow(sign_q * q / 2 + sqrt(disc), third)
         return (shift + u - p / (3 * u),)
-    from sympy import acos, pi
-
     radius = 2 * sqrt(-p / 3)
     angle = acos(3 * q / (p * radius)) / 3
     trigonometric = tuple(shift + radius * cos(angle - 2 * pi * k / 3) for k in range(3))
@@ -268,10 +291,17 @@ def _kernel(e: Expr, v: Symbol, facts: Facts, depth: int) -> Roots | GaveUp:
 def _commensurate(e: Expr, v: Symbol) -> Expr:
     """Exponentials and powers of v split into factors, so that one kernel may serve them all."""
     e = e.replace(
-        lambda n: isinstance(n, exp) and n.args[0].has(v), lambda n: exp(expand(n.args[0])).expand(power_exp=True)
+        lambda n: isinstance(n, exp) and n.args[0].has(v),
+        lambda n: exp(expand(n.args[0])).expand(power_exp=True),
     )
     return e.replace(
-        lambda n: isinstance(n, Pow) and n.exp.has(v) and not n.base.has(v) and not isinstance(n.base, exp) and n.base is not S.Exp1,
+        lambda n: (
+            isinstance(n, Pow)
+            and n.exp.has(v)
+            and not n.base.has(v)
+            and not isinstance(n.base, exp)
+            and n.base is not S.Exp1
+        ),
         lambda n: Pow(n.base, expand(n.exp)).expand(power_exp=True),
     )
 
@@ -284,8 +314,10 @@ def _kernels(e: Expr, v: Symbol) -> list[Expr]:
 
 def _absorb(e: Expr, h: Expr, v: Symbol, w: Symbol) -> Expr:
     """Other powers of the kernel's base: v**(2k) as w**2 beside v**k = w, exp(-2bv) beside exp(-bv)."""
-    base, exponent = (h.base, h.exp) if isinstance(h, Pow) else (S.Exp1, h.args[0]) if isinstance(h, exp) else (None, None)
-    if base is None:
+    base, exponent = (
+        (h.base, h.exp) if isinstance(h, Pow) else (S.Exp1, h.args[0]) if isinstance(h, exp) else (None, None)
+    )
+    if base is None or exponent is None:
         return e.xreplace({h: w})
 
     def matches(n: Expr) -> bool:
@@ -330,9 +362,37 @@ def _invert(h: Expr, value: Expr, v: Symbol, facts: Facts, depth: int) -> list[E
         return _again(h.exp - log(value) / log(h.base), v, facts, depth)
     if isinstance(h, Add | Mul):
         return _again(h - value, v, facts, depth)
-    if isinstance(h, tan):
-        return GaveUp("tangent")
+    if isinstance(h, cos | sin | tan):
+        return _invert_wave(h, value, v, facts, depth)
     return GaveUp(f"{type(h).__name__} is not inverted")
+
+
+def _invert_wave(h: Expr, value: Expr, v: Symbol, facts: Facts, depth: int) -> list[Expr] | GaveUp:
+    """All angles of one turn, where the argument stays within it."""
+    r = facts.range_of(h.args[0])
+    if r is None or r.lo < -pi or r.hi > pi:
+        return GaveUp("the angle is not within one turn")
+    if isinstance(h, cos):
+        angles = [acos(value)] if r.lo >= 0 else [acos(value), -acos(value)]
+    elif isinstance(h, sin):
+        angles = (
+            [asin(value)]
+            if r.lo >= -pi / 2 and r.hi <= pi / 2
+            else [asin(value), pi - asin(value), -pi - asin(value)]
+        )
+    else:
+        angles = (
+            [atan(value)]
+            if r.lo >= -pi / 2 and r.hi <= pi / 2
+            else [atan(value), atan(value) + pi, atan(value) - pi]
+        )
+    found: list[Expr] = []
+    for angle in angles:
+        more = _again(h.args[0] - angle, v, facts, depth)
+        if isinstance(more, GaveUp):
+            return more
+        found.extend(more)
+    return found
 
 
 def _again(e: Expr, v: Symbol, facts: Facts, depth: int) -> list[Expr] | GaveUp:
@@ -401,13 +461,21 @@ def _lambert_variables(e: Expr, v: Symbol) -> list[tuple[Expr, Callable[[Expr], 
             p = exponent.as_poly(v)
             if p is not None and p.degree() == 1:
                 slope, intercept = p.all_coeffs()
-                found.append((exponent, lambda y, s=slope, i=intercept: (y - i) / s))
+                found.append((exponent, _line_back(slope, intercept)))
         elif isinstance(n, log):
             p = n.args[0].as_poly(v)
             if p is not None and p.degree() == 1:
                 slope, intercept = p.all_coeffs()
-                found.append((n, lambda y, s=slope, i=intercept: (exp(y) - i) / s))
+                found.append((n, _exponential_back(slope, intercept)))
     return sorted(found, key=lambda pair: (pair[0].count_ops(), pair[0].sort_key()))
+
+
+def _line_back(slope: Expr, intercept: Expr) -> Callable[[Expr], Expr]:
+    return lambda y: (y - intercept) / slope
+
+
+def _exponential_back(slope: Expr, intercept: Expr) -> Callable[[Expr], Expr]:
+    return lambda y: (exp(y) - intercept) / slope
 
 
 def _in_exponentials(

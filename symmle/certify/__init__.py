@@ -34,13 +34,22 @@ def certify_point(problem: Problem, estimator: Estimator, single: bool) -> Certi
         for part in declaration.samples
     ]
     answer = prove_concavity(
-        samples, declaration.parameters, declaration.constants, min(4.0, max(0.5, seconds_left() - 0.5)), declaration.constraints
+        samples,
+        declaration.parameters,
+        declaration.constants,
+        min(4.0, max(0.5, seconds_left() - 0.5)),
+        declaration.constraints,
     )
     if not isinstance(answer, str):
         return answer
     reasons.append(f"curvature: {answer}")
     if closed and not estimator.alternatives:
-        answer = certify_local(likelihood, problem.score.hessian, {p: estimator.closed[p] for p in problem.parameters}, conditions)
+        answer = certify_local(
+            likelihood,
+            problem.score.hessian,
+            {p: estimator.closed[p] for p in problem.parameters},
+            conditions,
+        )
         if not isinstance(answer, str):
             return answer
         reasons.append(f"Hessian: {answer}")

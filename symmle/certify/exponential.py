@@ -43,7 +43,9 @@ class FullExponentialFamily(Certificate):
     def check(self) -> tuple[bool, str]:
         """The form of l by value, the rank of 1, a_1 .. a_K, and the sign of det Da, again."""
         likelihood = build_likelihood(self.declaration)
-        family = ExponentialFamily(self.parameters, self.constant, self.coefficients, self.statistics, self.held)
+        family = ExponentialFamily(
+            self.parameters, self.constant, self.coefficients, self.statistics, self.held
+        )
         if likelihood.facts.decide_sign(self.determinant) not in (1, -1):
             return False, f"the sign of det Da = {self.determinant} is not decided"
         determinant = attempt_within(4.0, family.jacobian.det)
@@ -63,7 +65,7 @@ class FullExponentialFamily(Certificate):
             for _ in range(5):
                 values = stream.parameters(stream.constants())
                 rows = None if values is None else stream.samples(values)
-                if rows is None:
+                if values is None or rows is None:
                     continue
                 numbers = as_numbers(values)
                 if abs(compiled(numbers, rows)) > mpmath.mpf(10) ** -30 * (1 + abs(size(numbers, rows))):
@@ -71,9 +73,10 @@ class FullExponentialFamily(Certificate):
                 if not is_close(ratio(numbers, rows), mpmath.mpf(1), 30):
                     return False, f"det Da is not {self.determinant}"
                 compared += 1
-        return compared > 0, f"K = p = {len(self.parameters)}, l = C + a.T at {compared} random points, det Da has one sign"
-
-
+        return (
+            compared > 0,
+            f"K = p = {len(self.parameters)}, l = C + a.T at {compared} random points, det Da has one sign",
+        )
 
 
 def certify_family(

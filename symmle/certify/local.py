@@ -40,7 +40,7 @@ class NegativeDefinite(Certificate):
             for _ in range(6):
                 values = stream.parameters(stream.constants())
                 rows = None if values is None else stream.samples(values, rows=8)
-                if rows is None:
+                if values is None or rows is None:
                     continue
                 numbers = as_numbers(values)
                 h = mpmath.matrix([[e(numbers, rows) for e in row] for row in entries])

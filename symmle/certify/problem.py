@@ -83,7 +83,11 @@ class ConcavityProblem:
         for _, x, d in columns:
             hull = hulls[x.name]
             # counts stay counts: an even power of a parameter says nothing of its sign
-            whole = True if isinstance(d, Range) or (isinstance(d, FiniteSet) and all(m.is_integer for m in d.args)) else None
+            whole = (
+                True
+                if isinstance(d, Range) or (isinstance(d, FiniteSet) and all(m.is_integer for m in d.args))
+                else None
+            )
             plain[x] = named(x, hull, whole)
             known[plain[x]] = hull
         for s, (density, random_columns, given) in enumerate(samples):

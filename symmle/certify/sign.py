@@ -52,7 +52,7 @@ class OneSignChange(Certificate):
             for _ in range(4):
                 values = stream.parameters(stream.constants())
                 rows = None if values is None else stream.samples(values)
-                if rows is None:
+                if values is None or rows is None:
                     continue
                 numbers = as_numbers(values)
                 found = []
@@ -63,7 +63,10 @@ class OneSignChange(Certificate):
                 if any(change != (1, -1) for change in changes) or len(changes) > 1:
                     return False, f"the score changes sign as {changes} on a grid"
                 seen += 1
-        return seen > 0, f"coefficient signs {list(signs)}; one change + to - on grids at {seen} random samples"
+        return (
+            seen > 0,
+            f"coefficient signs {list(signs)}; one change + to - on grids at {seen} random samples",
+        )
 
 
 def _to_domain(u: object, domain: Interval) -> object:
@@ -122,7 +125,9 @@ def _one_change(signs: list[int | None]) -> bool:
     return True
 
 
-def certify_sign(likelihood: Likelihood, parameter: Symbol, score: Expr, conditions: tuple[Condition, ...]) -> OneSignChange | str:
+def certify_sign(
+    likelihood: Likelihood, parameter: Symbol, score: Expr, conditions: tuple[Condition, ...]
+) -> OneSignChange | str:
     """The certificate for a model in one parameter, or why it does not apply."""
     signs = coefficient_signs(score, parameter, likelihood)
     if isinstance(signs, str):

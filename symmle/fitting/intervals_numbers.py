@@ -274,7 +274,7 @@ class Number:
             base = self.atoms.logarithm_of.get(product[0]) if len(product) == 1 else None
             if base is None or not base.is_rational:
                 return None
-            bases.append(base.fraction)
+            bases.append(Fraction(base.fraction))
             factors.append(factor)
         ratios = [f / abs(factors[0]) for f in factors]
         common = math.lcm(*(r.denominator for r in ratios))
@@ -282,8 +282,8 @@ class Number:
         if max(map(abs, powers)) > 400 or len(powers) > 60:
             return None
         result = Fraction(1)
-        for base, power in zip(bases, powers, strict=True):
-            result *= base**power
+        for rational, power in zip(bases, powers, strict=True):
+            result *= rational**power
         return (result > 1) - (result < 1)
 
     def exponential(self) -> Number:

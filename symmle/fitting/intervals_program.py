@@ -362,7 +362,7 @@ class Evaluation(JetArithmetic):
         if isinstance(condition, sp.Or):
             return np.logical_or.reduce([self._mask(c) for c in condition.args])
         if isinstance(condition, sp.Not):
-            return ~self._mask(condition.args[0])
+            return np.logical_not(self._mask(condition.args[0]))
         if isinstance(condition, sp.core.relational.Relational):
             a, b = self.enclosure(condition.lhs), self.enclosure(condition.rhs)
             u, v = a.value, b.value

@@ -289,6 +289,12 @@ def refuse_what_is_not_built(plan: Plan) -> None:
             f"constraints is not built yet. Its equations: {_written(equations)}.",
             equations,
         )
+    obstacle = getattr(plan.estimator, "obstacle", "")
+    if obstacle:
+        raise NotDerivedError(
+            f"{plan.name}: {obstacle}. The likelihood equations do not decide such a maximum, and nothing else is built yet.",
+            equations,
+        )
     discrete = [p for p in plan.parameters if isinstance(plan.domain_of(p), (Range, FiniteSet))]
     if discrete:
         raise NotDerivedError(

@@ -249,7 +249,7 @@ class Tail(Asymptotics):
             return self._smooth(("lambert", branch), lambert_rule(branch), self.series(e.args[0], row))
         rule = RULES.get(type(e))
         if rule is not None and len(e.args) == 1:
-            return self._smooth(type(e), rule, self.series(e.args[0], row))
+            return self._smooth(type(e).__name__, rule, self.series(e.args[0], row))
         if self.variable not in e.free_symbols:
             return self._data_alone(e, row)
         raise NoEnclosureError(f"{type(e).__name__} has no expansion")

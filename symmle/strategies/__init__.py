@@ -8,7 +8,7 @@ from symmle.strategies.reparametrisation import Reparametrisation
 
 
 def strategies_for(parameters: int) -> tuple[Strategy, ...]:
-    """Moments, joint, then for each number of closed parameters elimination before combination; last, other coordinates."""
+    """Moments, joint, for each number of closed parameters elimination before combination, other coordinates."""
     ladder: list[Strategy] = [Moments(), Joint()]
     for size in range(parameters - 1, 0, -1):
         ladder += [Elimination(size), Combination(size)]

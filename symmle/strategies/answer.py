@@ -2,7 +2,32 @@
 
 from __future__ import annotations
 
-from sympy import Add, And, Expr, Gt, Interval, Lt, Mul, Ne, Piecewise, Pow, S, Set, Symbol, cancel, expand, factor, factor_terms, fraction, log, oo, powsimp, together
+from sympy import (
+    Add,
+    And,
+    Expr,
+    Ge,
+    Gt,
+    Interval,
+    Le,
+    Lt,
+    Mul,
+    Ne,
+    Piecewise,
+    Pow,
+    S,
+    Set,
+    Symbol,
+    cancel,
+    expand,
+    factor,
+    factor_terms,
+    fraction,
+    log,
+    oo,
+    powsimp,
+    together,
+)
 
 from symmle.algebra import Facts, GaveUp, attempt_within
 from symmle.inequalities import SampleFacts
@@ -17,6 +42,7 @@ def candidates_of(
 ) -> tuple[list[Candidate], list[Rejected]]:
     """Candidates inside the domain; what is outside for every sample seen is rejected with the reason."""
     kept: list[Candidate] = []
+    reserve: list[Candidate] = []  # outside at every sample seen, which proves nothing
     rejected: list[Rejected] = []
     for raw in solutions:
         solution = Solution({p: tidy(e) for p, e in raw.values.items()}, raw.methods)
@@ -30,13 +56,20 @@ def candidates_of(
         in_domain: bool | None = True if all(d is True for d in decided.values()) else None
         if in_domain is None:
             inside, total, real = problem.count_admissible(shown)
-            if total and not inside and (real or _is_surely_real(solution)):
-                rejected.append(Rejected(values, f"outside the domain at each of {total} random samples"))
-                continue
+            unseen = bool(total and not inside and (real or _is_surely_real(solution)))
+        else:
+            unseen, total = False, 0
         conditions = _conditions(problem, solution, shown, decided, known, facts)
-        if any(c.closed == shown for c in kept):
+        candidate = Candidate(shown, conditions, in_domain)
+        if any(c.closed == shown for c in (*kept, *reserve)):
             continue
-        kept.append(Candidate(shown, conditions, in_domain))
+        if unseen:
+            reserve.append(candidate)
+            rejected.append(Rejected(values, f"outside the domain at each of {total} random samples"))
+        else:
+            kept.append(candidate)
+    if not kept:
+        return reserve, [r for r in rejected if dict(r.values) not in [c.closed for c in reserve]]
     return kept, rejected
 
 
@@ -62,8 +95,9 @@ def _conditions(
                 whole = Condition(Ne(known.show(requirement), 0, evaluate=False), "defined", (p,))
             elif kind == "logarithm":
                 whole = Condition(Gt(known.show(requirement), 0, evaluate=False), "defined", (p,))
-            needed = known.conditions_of(requirement, facts, whole)
-            if kind == "logarithm" and facts.decide_sign(requirement) != 1 and whole not in needed:
+            needed = known.conditions_of(requirement, facts, whole, kind == "closed domain")
+            open_sign = kind == "logarithm" and facts.decide_sign(requirement) != 1
+            if open_sign and whole is not None and whole not in needed:
                 needed = (*needed, whole)
             for condition in needed:
                 if condition not in found:
@@ -75,11 +109,18 @@ def _conditions(
 
 def _requirements(domain: Set, value: Expr) -> list[tuple[Expr, str]]:
     """Expressions that are positive (denominators: not zero) where the value is defined and in its domain."""
-    found = [] if not isinstance(domain, Interval) else [
-        (side, "domain")
-        for bound, side in ((domain.start, value - domain.start), (domain.end, domain.end - value))
-        if bound not in (oo, -oo)
-    ]
+    found = (
+        []
+        if not isinstance(domain, Interval)
+        else [
+            (side, "domain" if is_open else "closed domain")
+            for bound, side, is_open in (
+                (domain.start, value - domain.start, domain.left_open),
+                (domain.end, domain.end - value, domain.right_open),
+            )
+            if bound not in (oo, -oo)
+        ]
+    )
     found.extend((d, "denominator") for d in [fraction(together(value))[1]] if not d.is_number)
     found.extend((n.args[0], "logarithm") for n in sorted(value.atoms(log), key=str))
     return found
@@ -90,9 +131,9 @@ def _in_domain_condition(domain: Set, p: Symbol, value: Expr) -> Condition | Non
         return None
     bounds = []
     if domain.start != -oo:
-        bounds.append(Gt(value, domain.start, evaluate=False))
+        bounds.append((Gt if domain.left_open else Ge)(value, domain.start, evaluate=False))
     if domain.end != oo:
-        bounds.append(Lt(value, domain.end, evaluate=False))
+        bounds.append((Lt if domain.right_open else Le)(value, domain.end, evaluate=False))
     if not bounds:
         return None
     return Condition(And(*bounds, evaluate=False) if len(bounds) > 1 else bounds[0], "in the domain", (p,))
@@ -109,7 +150,9 @@ def as_one_mean(e: Expr, problem: Problem) -> Expr:
         if any(Add(*indicators).xreplace({x: m}) != 1 for m in members):
             continue
         means = [Mean(g, form.columns) for g in indicators]
-        e = e.replace(lambda n: isinstance(n, Add) and n.has(Mean), lambda n, means=means: _shortest(n, means))
+        e = e.replace(
+            lambda n: isinstance(n, Add) and n.has(Mean), lambda n, means=means: _shortest(n, means)
+        )
     return e
 
 
@@ -123,7 +166,9 @@ def _shortest(total: Add, means: list[Expr]) -> Expr:
         return total
     ways = [total]
     for shift in (constant, *(-c for c in coefficients)):
-        ways.append(Add(constant - shift, *((c + shift) * m for c, m in zip(coefficients, means, strict=True))))
+        ways.append(
+            Add(constant - shift, *((c + shift) * m for c, m in zip(coefficients, means, strict=True)))
+        )
     return min(ways, key=lambda w: (len(Add.make_args(w)), w.count_ops()))
 
 
@@ -180,7 +225,11 @@ def _one_root(product: Mul) -> Expr:
     numerator, denominator = fraction(together(inside))
     spread = numerator / denominator
     if isinstance(denominator, Symbol):
-        spread = expand(numerator) / denominator if not numerator.is_Add else sum(t / denominator for t in numerator.args)
+        spread = (
+            expand(numerator) / denominator
+            if not numerator.is_Add
+            else sum(t / denominator for t in numerator.args)
+        )
     return rest * Pow(spread, S.Half)
 
 

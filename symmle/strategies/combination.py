@@ -8,7 +8,25 @@ no conditional maximum, so no profile and no envelope.
 
 from __future__ import annotations
 
-from sympy import Add, Dummy, Expr, Function, Matrix, Mul, Poly, Pow, S, Symbol, Tuple, apart, cancel, expand, fraction, log, together
+from sympy import (
+    Add,
+    Dummy,
+    Expr,
+    Function,
+    Matrix,
+    Mul,
+    Poly,
+    Pow,
+    S,
+    Symbol,
+    Tuple,
+    apart,
+    cancel,
+    expand,
+    fraction,
+    log,
+    together,
+)
 from sympy.polys.matrices import DomainMatrix
 
 from symmle.algebra import GaveUp, attempt_within, seconds_left
@@ -47,11 +65,19 @@ class Combination:
                 else:
                     reasons.append(f"{', '.join(map(str, subset))}: {answer.reason}")
             if found:
-                return min(found, key=lambda s: (len(s.candidates), sum(e.count_ops() for c in s.candidates for e in c.closed.values())))
+                return min(
+                    found,
+                    key=lambda s: (
+                        len(s.candidates),
+                        sum(e.count_ops() for c in s.candidates for e in c.closed.values()),
+                    ),
+                )
         return Skipped("; ".join(reasons)[:400])
 
 
-def _solve_subset(problem: Problem, scores: dict[Symbol, Expr], subset: tuple[Symbol, ...]) -> Solved | Skipped:
+def _solve_subset(
+    problem: Problem, scores: dict[Symbol, Expr], subset: tuple[Symbol, ...]
+) -> Solved | Skipped:
     combined = attempt_within(3.0, _combinations, scores, set(subset))
     if isinstance(combined, GaveUp):
         return Skipped(combined.reason)
@@ -128,8 +154,10 @@ def _combinations(scores: dict[Symbol, Expr], subset: set[Symbol]) -> list[tuple
     for vector in vectors:
         total = Add(*(c * e for c, e in zip(vector, scores.values(), strict=True)))
         total = _collect(expand(total, power_base=False, log=False, deep=False))
-        if total != 0 and total.free_symbols & subset and not any(
-            o.free_symbols & subset for o in total.atoms(SampleOperator)
+        if (
+            total != 0
+            and total.free_symbols & subset
+            and not any(o.free_symbols & subset for o in total.atoms(SampleOperator))
         ):
             found.append((tuple(vector), total))
     return sorted(found, key=lambda pair: pair[1].count_ops())

@@ -24,7 +24,9 @@ def solve_scores(problem: Problem, subset: tuple[Symbol, ...]) -> Solved | Skipp
     known, facts, hidden = problem.hidden(list(equations.values()), set(subset))
     opaque = [h for h in hidden if _still_bound(h, subset)]
     if opaque:
-        return Skipped(f"the score of {', '.join(map(str, subset))} holds data and {', '.join(map(str, subset))} together")
+        return Skipped(
+            f"the score of {', '.join(map(str, subset))} holds data and {', '.join(map(str, subset))} together"
+        )
     solutions = solve_system(dict(zip(subset, hidden, strict=True)), subset, facts)
     if isinstance(solutions, GaveUp):
         return Skipped(solutions.reason)
@@ -33,7 +35,9 @@ def solve_scores(problem: Problem, subset: tuple[Symbol, ...]) -> Solved | Skipp
         return Skipped("no root lies in the domain")
     joint = len(subset) == len(problem.parameters)
     if len(kept) > 2 and any(e.count_ops() > LONG for c in kept for e in c.closed.values()):
-        return Skipped(f"{len(kept)} roots, which no sign tells apart: the equation says more than its radicals")
+        return Skipped(
+            f"{len(kept)} roots, which no sign tells apart: the equation says more than its radicals"
+        )
     step = Step(
         "solve" if joint else "eliminate",
         tuple(equations.values()),

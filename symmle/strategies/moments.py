@@ -25,7 +25,10 @@ class Moments:
         if not family.is_full:
             return Skipped(f"{family.size} statistics for {len(problem.parameters)} parameters")
         determinant = attempt_within(3.0, lambda: factor(family.jacobian.det()))
-        if isinstance(determinant, GaveUp) or problem.likelihood.facts.decide_sign(determinant) not in (1, -1):
+        if isinstance(determinant, GaveUp) or problem.likelihood.facts.decide_sign(determinant) not in (
+            1,
+            -1,
+        ):
             # score = Da' (T - E T): where Da is singular the score has roots that E T = T has not
             return Skipped("det Da may vanish: the likelihood equations say more than expected = observed")
         expected = family.expected_statistics()
@@ -37,7 +40,9 @@ class Moments:
             expected, observed = [e / n for e in expected], [t / n for t in observed]
         equations = [e - t for e, t in zip(expected, observed, strict=True)]
         known, facts, hidden = problem.hidden(equations, set(problem.parameters))
-        solutions = solve_system(dict(zip(problem.parameters, hidden, strict=True)), problem.parameters, facts)
+        solutions = solve_system(
+            dict(zip(problem.parameters, hidden, strict=True)), problem.parameters, facts
+        )
         if isinstance(solutions, GaveUp):
             return Skipped(f"expected = observed statistics: {solutions.reason}")
         kept, rejected = candidates_of(problem, solutions, known, facts)

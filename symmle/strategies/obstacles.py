@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
-from sympy import Abs, Dummy, Expr, FiniteSet, Interval, Max, Min, Piecewise, Pow, S, Symbol, ceiling, expand, expand_log, floor, log, nan, oo, sign, zoo
+from sympy import (
+    Abs,
+    Dummy,
+    Expr,
+    FiniteSet,
+    Interval,
+    Max,
+    Min,
+    Piecewise,
+    Pow,
+    S,
+    Symbol,
+    ceiling,
+    expand,
+    expand_log,
+    floor,
+    log,
+    nan,
+    oo,
+    sign,
+    zoo,
+)
 
 from symmle.family import support_parameters
 from symmle.likelihood import Likelihood, NormalForm
@@ -12,7 +33,8 @@ def find_obstacle(likelihood: Likelihood) -> str | None:
     """Why the likelihood equations do not decide the maximum, or None where they do."""
     d = likelihood.declaration
     if d.latent:
-        return f"the variables {', '.join(map(str, d.latent))} are latent: the likelihood is a sum or an integral over them"
+        names = ", ".join(map(str, d.latent))
+        return f"latent: {names}; the likelihood is a sum or an integral over what was not observed"
     if any(part.components for part in d.samples):
         return "a finite mixture: no likelihood equation separates"
     if d.constraints:
@@ -22,8 +44,6 @@ def find_obstacle(likelihood: Likelihood) -> str | None:
         domain = d.parameters[p]
         if not isinstance(domain, Interval) and domain is not S.Reals:
             return f"the parameter {p} ranges over {domain}: its score is not defined"
-    if d.size is not None:
-        return f"the answer is asked for n = {d.size} alone, in the order statistics"
     for form in likelihood.forms:
         kink = _kink(form.opened, free, likelihood)
         if kink is not None:

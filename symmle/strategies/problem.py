@@ -92,7 +92,10 @@ class Problem:
         if not self.likelihood.is_single:
             return self.score.equations
         count = Count(self.likelihood.forms[0].columns)
-        return {p: (e / count).expand(deep=False, power_base=False, log=False) for p, e in self.score.equations.items()}
+        return {
+            p: (e / count).expand(deep=False, power_base=False, log=False)
+            for p, e in self.score.equations.items()
+        }
 
     @property
     def points(self) -> list[tuple[dict[Symbol, object], list[Rows]]]:
@@ -102,12 +105,14 @@ class Problem:
             for _ in range(NUMBER_OF_POINTS):
                 values = stream.parameters(stream.constants())
                 rows = None if values is None else stream.samples(values, rows=7)
-                if rows is not None:
+                if values is not None and rows is not None:
                     found.append((as_numbers(values), rows))
             self._points = found
         return self._points
 
-    def hidden(self, equations: Sequence[Expr], unknowns: set[Symbol]) -> tuple[SampleFacts, Facts, list[Expr]]:
+    def hidden(
+        self, equations: Sequence[Expr], unknowns: set[Symbol]
+    ) -> tuple[SampleFacts, Facts, list[Expr]]:
         """Operators free of the unknowns replaced by opaque symbols, with their facts."""
         operators: list[SampleOperator] = []
         for e in equations:

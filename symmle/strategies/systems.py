@@ -28,7 +28,9 @@ class Solution:
     methods: tuple[str, ...]
 
 
-def solve_system(equations: Mapping[Symbol, Expr], unknowns: tuple[Symbol, ...], facts: Facts) -> list[Solution] | GaveUp:
+def solve_system(
+    equations: Mapping[Symbol, Expr], unknowns: tuple[Symbol, ...], facts: Facts
+) -> list[Solution] | GaveUp:
     """Every solution of the hidden equations in the unknowns, or why there is none to be had."""
     branches = attempt_within(SECONDS, _solve, list(equations.values()), list(unknowns), facts, {}, (), {})
     if isinstance(branches, GaveUp):
@@ -60,7 +62,9 @@ def _solve(
             continue
         found: list[Solution] = []
         for root in _admissible(answer, unknown, unknowns, facts):
-            below = _branch(equation, root, unknown, equations, unknowns, facts, solved, methods + (answer.method,), named)
+            below = _branch(
+                equation, root, unknown, equations, unknowns, facts, solved, methods + (answer.method,), named
+            )
             if isinstance(below, GaveUp):
                 reason = below.reason
                 found = []
