@@ -271,12 +271,27 @@ def _other_root(
                 v is not None and _strictly_inside(verifier, p, v) for p, v in zip(subject, at, strict=True)
             ):
                 continue
+            if not roots and _is_flat(residual, at):
+                continue  # Newton's method ran off along a flat tail; this sample has no root
             if not any(
                 all(abs(a - b) <= 1e-6 * (1 + max(map(abs, r))) for a, b in zip(at, r, strict=True))
                 for r in roots
             ):
                 return ", ".join(f"{p} = {mpmath.nstr(v, 8)}" for p, v in zip(subject, at, strict=True))
     return None
+
+
+def _is_flat(residual: Callable[..., Any], at: list[Any]) -> bool:
+    """Whether the equations hardly depend on the unknowns there: a step of 1 % leaves them near zero."""
+    scale = mpmath.mpf(10) ** -4
+    for k in range(len(at)):
+        moved = [v * (1 + mpmath.mpf(1) / 100) if i == k else v for i, v in enumerate(at)]
+        try:
+            if all(abs(r) < scale for r in residual(*moved)):
+                return True
+        except (ValueError, ZeroDivisionError, ArithmeticError, TypeError):
+            return True
+    return False
 
 
 def _strictly_inside(verifier: Verifier, p: Symbol, value: Any) -> bool:

@@ -71,7 +71,11 @@ class Profile:
 
 
 def solve_one(
-    plan: Plan, table: Table, constants: dict[Symbol, Any], start: dict[str, float] | None = None
+    plan: Plan,
+    table: Table,
+    constants: dict[Symbol, Any],
+    start: dict[str, float] | None = None,
+    checked: bool = False,
 ) -> Solution:
     """The maximum where one equation remains.
 
@@ -81,7 +85,7 @@ def solve_one(
         No root is a maximum; l rises towards an end of the domain, which is named.
     """
     parameter = plan.left[0] if plan.left else plan.parameters[0]
-    if plan.left:
+    if plan.left and not checked:
         check_conditions(plan, table, constants)
     domain = plan.domain_of(parameter)
     if not isinstance(domain, Interval):

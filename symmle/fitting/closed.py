@@ -8,73 +8,107 @@ from sympy import Interval, Symbol
 
 from symmle.compiling.data import Table
 from symmle.compiling.evaluate import TOLERANCE
-from symmle.compiling.kernels import CONTEXT
-from symmle.errors import DataError, NoMaximumError, NotDerivedError
+from symmle.errors import DataError, NoMaximumError, NotConvergedError, NotDerivedError
 from symmle.fitting.bracket import solve_one
-from symmle.fitting.plan import Plan
+from symmle.fitting.newton import solve_several
+from symmle.fitting.plan import Plan, is_real
 from symmle.fitting.solution import (
     LOOSE,
     Solution,
     _what_is_wrong,
+    best_of,
     closed_values,
+    fails,
     log_likelihood_at,
     non_finite_statistic,
     refuse_doubtful,
     refuse_unless,
 )
 
+SEVERAL = " Other points have the same log-likelihood; the smallest in the order of the parameters is given."
+
 
 def solve_closed(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solution:
     """The closed form on this data.
 
+    A candidate that is not real, or outside its domain, is no estimate; where none is left the score itself is
+    solved.
+
     Raises
     ------
     NoMaximumError
-        A condition fails, or no candidate lies in the parameter space.
+        A condition fails, or the likelihood rises towards the edge of the parameter space.
     """
-    admissible: list[dict[Symbol, Any]] = []
-    against = ""
-    for which in range(len(plan.candidates)):
-        if which == 0:
-            values = {**constants, **_first(plan, table, constants)}
-        else:
-            values = {**constants, **closed_values(plan, table, constants, which)}
-        reason = plan.reason_against(values, table)
-        if reason:
-            against = against or reason
-        else:
-            admissible.append(values)
+    candidates = [{**constants, **_first(plan, table, constants)}]
+    for which in range(1, len(plan.candidates)):
+        candidates.append({**constants, **closed_values(plan, table, constants, which)})
+    reasons = [plan.reason_against(values, table) for values in candidates]
+    admissible = [v for v, reason in zip(candidates, reasons, strict=True) if not reason]
     if not admissible:
-        edge = _closed_edge(plan, constants)
-        if edge is not None and len(plan.parameters) == 1:
-            return solve_one(plan, table, constants)  # the profile is l itself: compare its roots and ends
-        if edge is not None:
-            raise NotDerivedError(
-                f"{plan.name}: {against}; the maximum is on the edge of the closed domain of `{edge}`, and maxima on "
-                "edges with several parameters are not built yet."
-            )
-        row = non_finite_statistic(plan, table)
-        if row:
-            raise DataError(
-                f"{plan.name}: {row}, so that the likelihood has no maximum. Drop the row or declare a "
-                "support without it."
-            )
-        raise NoMaximumError(
-            f"{plan.name}: the likelihood has no maximum on this data: {against}{_what_is_wrong(plan, table)}. "
-            "It is approached at the edge of the parameter space and not attained."
-        )
-    best = admissible[0]
+        return _otherwise(plan, table, constants, candidates, next(r for r in reasons if r))
+    best, tied = admissible[0], False
     if len(admissible) > 1:
-        best = max(admissible, key=lambda v: _ranked(log_likelihood_at(plan, table, v)))
+        best, tied = best_of(plan, [(log_likelihood_at(plan, table, v), v) for v in admissible])
     edge = any(plan.is_at_edge(p, best[p], best) for p in plan.parameters)
-    solution = Solution(best, "closed form", boundary=edge)
+    solution = Solution(best, "closed form", boundary=edge, unique=False if tied else None)
     solution.status = "The estimates are the closed form of the derivation."
+    if tied:
+        solution.status += SEVERAL
     if edge:
         solution.status += " The maximum is on the edge of the parameter space."
     return solution
 
 
-def _closed_edge(plan: Plan, constants: dict[Symbol, Any]) -> Symbol | None:
+def solve_score(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solution:
+    """The maximum by the score alone, where the closed form has no value in the parameter space."""
+    if len(plan.parameters) == 1:
+        return solve_one(plan, table, constants, checked=True)
+    declaration = plan.declaration
+    latent = declaration.latent or any(part.components for part in declaration.samples)
+    if declaration.constraints or latent or len(plan.parameters) > 5:
+        raise NotDerivedError(
+            f"{plan.name}: the closed form has no value in the parameter space on this data, and numeric "
+            "maximisation of this model is not built yet.",
+            tuple(plan.derivation.score.equations.values()),
+        )
+    return solve_several(plan, table, constants, checked=True)
+
+
+def _otherwise(
+    plan: Plan,
+    table: Table,
+    constants: dict[Symbol, Any],
+    candidates: list[dict[Symbol, Any]],
+    against: str,
+) -> Solution:
+    row = non_finite_statistic(plan, table)
+    if row:
+        raise DataError(
+            f"{plan.name}: {row}, so that the likelihood has no maximum. Drop the row or declare a "
+            "support without it."
+        )
+    edge = _closed_edge(plan)
+    if edge is not None and len(plan.parameters) > 1:
+        raise NotDerivedError(
+            f"{plan.name}: {against}; the maximum is on the edge of the closed domain of `{edge}`, and maxima on "
+            "edges with several parameters are not built yet."
+        )
+    refusal = NoMaximumError(
+        f"{plan.name}: the likelihood has no maximum on this data: {against}{_what_is_wrong(plan, table)}. "
+        "It is approached at the edge of the parameter space and not attained."
+    )
+    numbers = all(is_real(v[p]) for v in candidates for p in plan.parameters)
+    if plan.is_proved and numbers and edge is None:
+        raise refusal  # the one stationary point that l can have lies outside
+    try:
+        return solve_score(plan, table, constants)
+    except NotConvergedError as problem:
+        if plan.is_proved and fails(plan, table, constants):
+            raise refusal from problem
+        raise
+
+
+def _closed_edge(plan: Plan) -> Symbol | None:
     """A parameter whose domain has a closed finite end."""
     for parameter in plan.parameters:
         domain = plan.domain_of(parameter)
@@ -100,8 +134,3 @@ def _first(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> dict[Symbo
     refuse_doubtful(plan, names, values)
     return {name: value.number for name, value in zip(names, values, strict=True)}
 
-
-def _ranked(number: Any) -> Any:
-    if isinstance(number, CONTEXT.mpc) or CONTEXT.isnan(number):
-        return -CONTEXT.inf
-    return number

@@ -10,13 +10,13 @@ from sympy import Symbol
 
 from symmle.compiling.columns import column_of, is_table, names_of
 from symmle.compiling.data import Table, read_table
-from symmle.errors import DataError, NotDerivedError
+from symmle.errors import DataError, NoMaximumError, NotDerivedError, SymmleError
 from symmle.fitting.bracket import solve_one
-from symmle.fitting.closed import solve_closed
+from symmle.fitting.closed import solve_closed, solve_score
 from symmle.fitting.newton import solve_several
 from symmle.fitting.plan import Plan, plan_of, refuse_what_is_not_built
 from symmle.fitting.result import FitResult
-from symmle.fitting.solution import Solution, as_doubles
+from symmle.fitting.solution import Solution, as_doubles, refuse_impossible_rows
 
 METHODS = ("auto", "closed", "root", "newton")
 
@@ -96,6 +96,19 @@ def solve(
 ) -> Solution:
     """The solution by what the derivation left to do."""
     refuse_what_is_not_built(plan)
+    try:
+        solution = _solved(plan, table, constants, start, method)
+    except NoMaximumError as refusal:
+        if refusal.condition is None or plan.is_proved:
+            raise
+        solution = _despite(plan, table, constants, refusal)
+    refuse_impossible_rows(plan, table, solution.values)
+    return solution
+
+
+def _solved(
+    plan: Plan, table: Table, constants: dict[Symbol, Any], start: dict[str, float] | None, method: str
+) -> Solution:
     left = plan.left
     if method == "closed" and left:
         raise NotDerivedError(
@@ -112,6 +125,22 @@ def solve(
             tuple(plan.estimator.remaining),
         )
     return solve_several(plan, table, constants, start)
+
+
+def _despite(
+    plan: Plan, table: Table, constants: dict[Symbol, Any], refusal: NoMaximumError
+) -> Solution:
+    """A condition fails, and nothing proves that the formula gives the only maximum: the score is asked."""
+    try:
+        if len(plan.left) == 1:
+            solution = solve_one(plan, table, constants, checked=True)
+        else:
+            solution = solve_score(plan, table, constants)
+    except SymmleError as problem:
+        raise refusal from problem
+    if solution.unbounded or solution.unique is False:
+        raise refusal
+    return solution
 
 
 def _start(plan: Plan, start: Mapping[Any, float] | None) -> dict[str, float] | None:

@@ -90,7 +90,11 @@ class Surface:
 
 
 def solve_several(
-    plan: Plan, table: Table, constants: dict[Symbol, Any], start: dict[str, float] | None = None
+    plan: Plan,
+    table: Table,
+    constants: dict[Symbol, Any],
+    start: dict[str, float] | None = None,
+    checked: bool = False,
 ) -> Solution:
     """The maximum where several equations remain, or nothing was derived and the parameters are few.
 
@@ -103,14 +107,15 @@ def solve_several(
     NotConvergedError
         Climbs end without a maximum.
     """
-    remaining = plan.left
+    remaining = list(plan.left or plan.parameters)
     if len(plan.parameters) > MOST_PARAMETERS:
         raise NotDerivedError(
             f"{plan.name}: {len(remaining)} equations remain for {', '.join(map(str, remaining))}; "
             f"numeric maximisation over {len(plan.parameters)} parameters is not built yet.",
             tuple(plan.estimator.remaining),
         )
-    check_conditions(plan, table, constants)
+    if not checked:
+        check_conditions(plan, table, constants)
     scanned = Surface(plan, table if table.rows <= SCANNED_ROWS else strided(table, 1024), constants)
     full = Surface(plan, table, constants) if scanned.table is not table else scanned
     starts = _given(plan, start) or _starts(scanned, remaining)
@@ -202,7 +207,7 @@ def _starts(surface: Surface, remaining: Sequence[Symbol]) -> list[list[float]]:
         points = [v for v in covering(low, high, table, dense=False) if _sensible(v, low, high, table)]
         axes.append([points[k] for k in sorted(set(np.linspace(0, len(points) - 1, per).astype(int)))])
     small = Surface(plan, strided(table, 256), surface.constants) if table.rows > 512 else surface
-    names, compiled = plan.candidates[0]
+    names, compiled = plan.given_the_rest[0]
     ranked: list[tuple[float, list[float]]] = []
     for combination in itertools.product(*axes):
         values = dict(surface.constants)

@@ -4,59 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from sympy import Basic, Expr, FiniteSet, Float, Interval, Range, S, Set, Symbol, lambdify
-from sympy.core.relational import Relational
-from sympy.logic.boolalg import Boolean
+from sympy import Expr, FiniteSet, Float, Interval, Range, S, Set, Symbol, lambdify
 
 from symmle.compiling.data import Table
-from symmle.compiling.evaluate import CompiledExpressions, Value
+from symmle.compiling.evaluate import CompiledExpressions
 from symmle.compiling.kernels import CONTEXT, LOCK, scalar_kernel
 from symmle.declare.declaration import Declaration
 from symmle.errors import DataError, NotDerivedError
+from symmle.estimator import Kind, Scope
+from symmle.fitting.relations import Relations
 
 Numbers = Mapping[Symbol, Any]
 _MAKING = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Relations:
-    """A condition with its relations, and their differences compiled."""
-
-    condition: Any
-    parts: tuple[Relational, ...]
-    differences: CompiledExpressions
-
-    @classmethod
-    def of(cls, condition: Any, plan: Plan) -> Relations:
-        parts = tuple(_relations(condition.expression))
-        return cls(condition, parts, plan.compile([p.lhs - p.rhs for p in parts]))
-
-    @property
-    def parameters(self) -> set[Symbol]:
-        return {s for p in self.parts for s in p.free_symbols}  # type: ignore[misc]
-
-    def hold(self, differences: Sequence[Value]) -> bool | None:
-        """Whether the condition holds, from the values of the differences; None: not known."""
-        truth: dict[Basic, Basic] = {}
-        for part, value in zip(self.parts, differences, strict=True):
-            if not value.finite:
-                return None
-            sign = 0 if abs(value.number) <= value.error else (1 if value.number > 0 else -1)
-            truth[part] = S(part.func(sign, 0))
-        result = self.condition.expression.xreplace(truth)
-        return bool(result) if result in (S.true, S.false) else None
-
-
-def _relations(condition: Basic) -> list[Relational]:
-    """The relations that a condition is made of; those inside a sample operator are not among them."""
-    if isinstance(condition, Relational):
-        return [condition]
-    return [r for part in condition.args if isinstance(part, Boolean) for r in _relations(part)]
 
 
 class Plan:
@@ -69,6 +32,7 @@ class Plan:
         self.samples = [part.all_columns for part in self.declaration.samples]
         self.estimator = derivation.estimator
         self.parameters: tuple[Symbol, ...] = _free_parameters(derivation)
+        self.auxiliary: dict[Symbol, Set] = dict(derivation.estimator.auxiliary)
         self._scalar: dict[Expr, Callable[[Numbers], Any]] = {}
 
     def __reduce__(self) -> Any:
@@ -82,11 +46,22 @@ class Plan:
     def compile(self, expressions: Sequence[Any]) -> CompiledExpressions:
         return CompiledExpressions([S(e) for e in expressions], self.samples)
 
+    @property
+    def unknowns(self) -> tuple[Symbol, ...]:
+        """The parameters, and the new coordinates that remain after a reparametrisation."""
+        return (*self.parameters, *self.auxiliary)
+
     @cached_property
     def left(self) -> list[Symbol]:
-        """The parameters without a closed form."""
+        """The unknowns without a closed form."""
         closed = {str(q) for q in self.estimator.closed}
-        return [p for p in self.parameters if str(p) not in closed]
+        return [p for p in self.unknowns if str(p) not in closed]
+
+    @cached_property
+    def is_proved(self) -> bool:
+        """Whether, for every sample, a stationary point in the parameter space is the global maximum."""
+        certificates = [p.certificate for p in self.estimator.points if p.certificate is not None]
+        return any(c.kind is Kind.GLOBAL_MAXIMUM and c.scope is Scope.EVERY_SAMPLE for c in certificates)
 
     # --- compiled parts ---
 
@@ -137,16 +112,16 @@ class Plan:
     @cached_property
     def conditions_on_data(self) -> list[Relations]:
         """The estimator's conditions in sample operators and constants."""
-        return [c for c in self._conditions if not c.parameters & set(self.parameters)]
+        return [c for c in self._conditions if not c.symbols & set(self.unknowns)]
 
     @cached_property
     def conditions_at_estimate(self) -> list[Relations]:
-        """The conditions that name a parameter without a closed form."""
-        return [c for c in self._conditions if c.parameters & set(self.parameters)]
+        """The conditions that name an unknown without a closed form."""
+        return [c for c in self._conditions if c.symbols & set(self.unknowns)]
 
     @cached_property
     def _conditions(self) -> list[Relations]:
-        return [Relations.of(condition, self) for condition in self.estimator.conditions]
+        return [Relations.of(condition, self.compile) for condition in self.estimator.conditions]
 
     # --- numbers ---
 
@@ -206,6 +181,8 @@ class Plan:
         ]
 
     def domain_of(self, parameter: Symbol) -> Set:
+        if parameter in self.auxiliary:
+            return self.auxiliary[parameter]
         return self.declaration.parameters[parameter]
 
     def is_in_domain(self, parameter: Symbol, number: Any, values: Numbers) -> bool:
@@ -221,9 +198,9 @@ class Plan:
 
     def reason_against(self, values: Numbers, table: Table) -> str:
         """Why a full point is not in the parameter space of this data; '' where it is."""
-        for parameter in self.parameters:
+        for parameter in (*self.parameters, *(a for a in self.auxiliary if a in values)):
             number = values[parameter]
-            if not _is_real(number):
+            if not is_real(number):
                 return f"`{parameter}` would be {_shown(number)}, which is no finite number"
             if not self.is_in_domain(parameter, number, values):
                 return (
@@ -357,7 +334,8 @@ def _rows_inside(
     return bool(np.all(gap > 0) if is_open else np.all(gap >= 0))
 
 
-def _is_real(number: Any) -> bool:
+def is_real(number: Any) -> bool:
+    """Whether a 240-bit number is real and finite."""
     return not isinstance(number, CONTEXT.mpc) and bool(CONTEXT.isfinite(number))
 
 

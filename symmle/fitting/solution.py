@@ -8,17 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from sympy import Symbol
+from sympy import Interval, Symbol
 
 from symmle.compiling.data import Table
 from symmle.compiling.evaluate import Value
 from symmle.compiling.kernels import CONTEXT, LOCK, row_kernel
 from symmle.compiling.row_data import MOST_DISTINCT
 from symmle.errors import DataError, NoMaximumError
-from symmle.fitting.plan import Numbers, Plan, Relations, _shown
+from symmle.fitting.plan import Numbers, Plan, _shown, is_real
+from symmle.fitting.relations import Relations
 
 LOOSE = 1e-6  # for conditions, of which the sign counts
 DOUBT = 1e-6  # a value that may be off by more is not given
+TIE = 1e-11  # log-likelihoods that differ by less, relatively, are equal
 
 
 @dataclass
@@ -76,6 +78,32 @@ def refuse_unless(plan: Plan, table: Table, relations: Relations, differences: S
             f"({condition.expression}), and it does not hold{_what_is_wrong(plan, table)}.",
             condition=condition,
         )
+
+
+def fails(plan: Plan, table: Table, values: Numbers) -> bool:
+    """Whether a condition on data alone, of any reading, does not hold."""
+    for relations in plan.conditions_on_data:
+        if relations.hold(relations.differences.precise(table, values, tolerance=LOOSE)) is False:
+            return True
+    return False
+
+
+def best_of(
+    plan: Plan, candidates: Sequence[tuple[Any, dict[Symbol, Any]]]
+) -> tuple[dict[Symbol, Any], bool]:
+    """The point with the highest l, and whether another one ties; of tied ones the smallest."""
+    ranked = [(-CONTEXT.inf if not is_real(height) else height, values) for height, values in candidates]
+    top = max(height for height, _ in ranked)
+    slack = TIE * (1 + abs(top)) if is_real(top) else 0
+    tied = [values for height, values in ranked if height >= top - slack]
+    chosen = min(tied, key=lambda values: [values[p] for p in plan.parameters])
+    return chosen, any(_apart(plan, chosen, other) for other in tied)
+
+
+def _apart(plan: Plan, first: Numbers, second: Numbers) -> bool:
+    return any(
+        abs(first[p] - second[p]) > 1e-7 * (abs(first[p]) + abs(second[p])) for p in plan.parameters
+    )
 
 
 READINGS = {
@@ -153,6 +181,43 @@ def as_doubles(plan: Plan, values: Numbers) -> dict[str, float]:
             )
         found[str(parameter)] = double
     return found
+
+
+def refuse_impossible_rows(plan: Plan, table: Table, values: Numbers) -> None:
+    """DataError for a row on a closed edge of a fixed support where the density is 0 at the estimates."""
+    for part, opened in zip(plan.declaration.samples, plan.derivation.likelihood.log_density, strict=True):
+        sample = table.sample_of(part.all_columns)
+        for column, support in part.support.items():
+            if not isinstance(support, Interval) or support.free_symbols & set(plan.parameters):
+                continue
+            for bound, extreme in ((support.start, sample.minimum), (support.end, sample.maximum)):
+                if bound.is_finite is False or bound.free_symbols & set(sample.columns):
+                    continue
+                if plan.scalar(bound, values) != extreme[column]:
+                    continue
+                rows = np.flatnonzero(sample.columns[column] == extreme[column])
+                bad = _impossible(part, opened, sample, values, rows)
+                if bad is not None:
+                    raise DataError(
+                        f"{plan.name}: row {sample.row_number(bad)} (`{column}` = {extreme[column]:.12g}) has "
+                        "density 0 or infinity at the edge of the support. Drop the row or declare a support "
+                        "without it."
+                    )
+
+
+def _impossible(part: Any, opened: Any, sample: Any, values: Numbers, rows: Any) -> int | None:
+    names = sorted(opened.free_symbols - set(part.all_columns), key=str)
+    kernel = row_kernel([*part.all_columns, *names], [opened])
+    columns = [sample.columns[c][rows] for c in part.all_columns]
+    with np.errstate(all="ignore"):
+        logs = kernel(*columns, *(float(values[n]) for n in names))[0]
+        logs = np.broadcast_to(np.asarray(logs, dtype=float), rows.shape)
+        if np.isnan(logs).any():  # 0 log 0: the density itself tells
+            kernel = row_kernel([*part.all_columns, *names], [part.density])
+            logs = np.log(np.asarray(kernel(*columns, *(float(values[n]) for n in names))[0], dtype=float))
+            logs = np.broadcast_to(logs, rows.shape)
+    bad = np.flatnonzero(np.isinf(logs))
+    return int(rows[bad[0]]) if len(bad) else None
 
 
 def offending_row(plan: Plan, table: Table, values: Numbers) -> str:
