@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from sympy import Expr, Matrix, Symbol, sympify
+from sympy import Expr, Matrix, Pow, Rational, Symbol, Tuple, cancel, sympify
 
 from symmle.algebra import GaveUp, attempt_within
 from symmle.declare.parser import parse_expression
@@ -280,7 +280,13 @@ class Derivation:
             return []
         information = self.information
         p = information.parameters
-        found = [Step("observed information", (), (information.observed,), Relation.DEFINITION, p)]
+        # where the likelihood equations say observed = expected statistics, so do the two informations
+        agree = information.route == "E[score] = 0" and information.expected is not None
+        observed = information.expected if agree else information.observed
+        found = [
+            *self._invariance_steps(),
+            Step("observed information", (), (observed,), Relation.DEFINITION, p),
+        ]
         if information.expected is None:
             reason = (("reason", information.reason),)
             found.append(Step("expected information", (), (), Relation.DEFINITION, p, details=reason))
@@ -293,6 +299,21 @@ class Derivation:
         if covariance is not None:
             found.append(Step("asymptotic covariance", (), (covariance,), Relation.DEFINITION, p))
         return found
+
+    def _invariance_steps(self) -> list[Step]:
+        """Usual functions of closed estimates: squares of roots, reciprocals of rates, odds."""
+        pairs = []
+        for p, e in self.estimator.closed.items():
+            domain = self.model.domain_of(p)
+            if isinstance(e, Pow) and e.exp == Rational(1, 2):
+                pairs.append(Tuple(p**2, e.base))
+            elif isinstance(e, Pow) and e.exp == -1:
+                pairs.append(Tuple(1 / p, e.base))
+            elif domain.start == 0 and domain.end == 1 and e.count_ops() < 12:
+                pairs.append(Tuple(p / (1 - p), cancel(e / (1 - e))))
+        if not pairs:
+            return []
+        return [Step("invariance", (), (), Relation.DEFINITION, details=(("pairs", tuple(pairs)),))]
 
     def __repr__(self) -> str:
         name = self.model.name or "model"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sympy import Eq, Tuple, factor
+from sympy import Eq, Tuple, cancel, factor
 
 from symmle.algebra import GaveUp, attempt_within
 from symmle.family import find_family
@@ -37,7 +37,10 @@ class Moments:
         observed = list(family.statistics)
         if problem.likelihood.is_single:
             n = Count(problem.likelihood.forms[0].columns)
-            expected, observed = [e / n for e in expected], [t / n for t in observed]
+            expected, observed = [cancel(e / n) for e in expected], [t / n for t in observed]
+        # the simplest equation first, as one would write them down
+        pairs = sorted(zip(expected, observed, strict=True), key=lambda pair: pair[0].count_ops())
+        expected, observed = [e for e, _ in pairs], [t for _, t in pairs]
         equations = [e - t for e, t in zip(expected, observed, strict=True)]
         known, facts, hidden = problem.hidden(equations, set(problem.parameters))
         solutions = solve_system(
