@@ -30,7 +30,9 @@ from sympy import (
 from symmle.algebra import Bounds, Facts
 
 W, V, g, h = symbols("W V g h", positive=True)
-p, s = symbols("p s", positive=True)
+p = Symbol("p", positive=True)
+s = Symbol("s", nonnegative=True)
+m = Symbol("m", integer=True, nonnegative=True)
 r, y, z = symbols("r y z", real=True)
 C = Symbol("C", positive=True)
 u = Dummy("u", positive=True)
@@ -38,6 +40,7 @@ u = Dummy("u", positive=True)
 BOUNDS = {
     p: Bounds(S.Zero, S.One, True, True),
     s: Bounds(S.Zero, S.One),
+    m: Bounds(S.Zero, oo, False, True),
     W: Bounds(S.Zero, oo, True, True),
 }
 # Mean(x**2) = V stands for W**2 + g; x in (mu, oo) stands for mu + u
@@ -79,6 +82,10 @@ FACTS = Facts(BOUNDS, {V: W**2 + g, z: r + u}, positive=(1 - y**2,))
         (W - W, 0),
         (exp(-W) - 1, -1),
         (W**3 + g * W - g * W, 1),
+        (1 + m, 1),
+        (2 - s, 1),
+        (1 + p * m, 1),
+        (W + m * s, 1),
     ],
     ids=str,
 )
@@ -94,6 +101,12 @@ def test_a_sign_that_is_decided(expression: Expr, sign: int) -> None:
         (r - W) ** 2,
         s,  # may be zero
         1 - s,
+        s * (1 - s),
+        p * s,
+        m,
+        W * m,
+        m - s,
+        exp(m) - 1,
         W - 1,
         V - 2 * W**2,
         V - W,
