@@ -148,7 +148,7 @@ def _fit(options: argparse.Namespace) -> None:
     derivation = _derivation(options)
     columns, weights, source = _data(derivation, options)
     result = fit(derivation, columns, weights=weights, start=_start(options.start))
-    claim = claim_of(derivation)
+    claim = claim_of(derivation, unbounded=result.unbounded)
     if options.certify and (claim.status != "proved" or claim.kind != "global maximum"):
         certificate = certificate_for_data(result, options.time_limit)
         if isinstance(certificate, str):

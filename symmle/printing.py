@@ -38,11 +38,18 @@ class Claim:
     def sentence(self) -> str:
         if self.status == "proved":
             return f"Proved: {self.kind}, {self._holds_for} ({self.theorem})."
+        if self.kind == Kind.LOCAL_MAXIMUM.value:
+            return "Open: this is a local maximum; the likelihood is higher elsewhere."
         return "Open: that this is the global maximum is not proved."
 
 
-def claim_of(derivation: Derivation, certificate: Any = None) -> Claim:
-    """The strongest certificate of the derivation's points; or `certificate`, found for the data."""
+def claim_of(derivation: Derivation, certificate: Any = None, unbounded: bool = False) -> Claim:
+    """The strongest certificate of the derivation's points; or `certificate`, found for the data.
+
+    `unbounded` says that the fit met larger likelihoods than that of its estimates.
+    """
+    if unbounded:
+        return Claim("open", Kind.LOCAL_MAXIMUM.value)
     proofs = [p.certificate for p in derivation.estimator.points if p.certificate is not None]
     if certificate is not None:
         proofs.append(certificate)

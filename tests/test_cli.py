@@ -26,9 +26,13 @@ PARETO_TYPE_TWO = [
     "--density", "shape*scale**shape/(x + scale)**(shape + 1)",
     "--support", "x: (0, oo)", "--parameter", "shape: positive", "--parameter", "scale: positive",
 ]  # fmt: skip
+STUDENT_T = [
+    "--density", "gamma((nu + 1)/2)/(sqrt(nu*pi)*gamma(nu/2)*s)*(1 + (x - m)**2/(nu*s**2))**(-(nu + 1)/2)",
+    "--support", "x: real", "--parameter", "m: real", "--parameter", "s: positive", "--parameter", "nu: positive",
+]  # fmt: skip
 
 # model, data, estimates, standard errors (or none published), log-likelihood. From the documentation and
-# tests of fitdistrplus, univariateML, actuar, boot and lifelines, and of R's data sets.
+# tests of fitdistrplus, univariateML, actuar, boot, MASS and lifelines, and of R's data sets.
 FACTS: list[tuple[list[str], list[str], dict[str, float], dict[str, float], float]] = [
     (["exponential"], ["aircondit.csv"], {"lam": 0.00925212028}, {"lam": 0.00267086}, -68.19483041),
     (
@@ -133,6 +137,14 @@ FACTS: list[tuple[list[str], list[str], dict[str, float], dict[str, float], floa
     (["inverse-gaussian"], ["ballbearings.csv"], {"mu": 72.2208696, "lam": 231.630331}, {}, -113.20464798),
     (["lognormal"], ["rivers.csv"], {"mu": 6.17587888, "sigma": 0.589382913}, {}, -996.32548839),
     (["normal"], ["nhtemp.csv"], {"mu": 51.16, "sigma": 1.2550166}, {}, -98.76523998),
+    (
+        STUDENT_T,
+        ["newcomb.csv"],
+        {"m": 27.4017511, "s": 3.81036645, "nu": 2.13113300},
+        {"m": 0.6089, "s": 0.6189, "nu": 0.6623},
+        -215.37590377,
+    ),
+    (STUDENT_T, ["abbey.csv"], {"m": 9.96581488, "s": 3.44056807, "nu": 1.38207306}, {}, -106.95759661),
 ]
 
 
@@ -195,6 +207,12 @@ def test_what_is_not_proved_says_so_until_it_is_proved_for_the_data(
     assert "Open: that this is the global maximum is not proved." in capsys.readouterr().out
     assert main(["fit", "birnbaum-saunders", "--certify"]) == 0
     assert "Proved: global maximum, for these data" in capsys.readouterr().out
+
+
+def test_a_local_maximum_is_called_one(capsys: pytest.CaptureFixture[str]) -> None:
+    found = run_json(["fit", *STUDENT_T, str(DATA / "abbey.csv")], capsys)
+    assert found["unbounded"] is True
+    assert (found["maximum"]["status"], found["maximum"]["kind"]) == ("open", "local maximum")
 
 
 def test_the_gallery_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
