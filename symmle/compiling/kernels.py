@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-import mpmath
 import numpy as np
 from sympy import (
     Abs,
@@ -41,20 +39,19 @@ from sympy import (
     polygamma,
     sqrt,
     trigamma,
-    zeta,
     zoo,
 )
+from sympy.printing.codeprinter import PrintMethodNotImplementedError
 
-# mpmath's functions raise and lower the precision of their context: one context, one lock.
-PRECISION = 240
-CONTEXT = mpmath.MPContext()
-CONTEXT.prec = PRECISION
-LOCK = threading.RLock()
+from symmle.compiling.derivatives import CONTEXT as CONTEXT
+from symmle.compiling.derivatives import LOCK as LOCK
+from symmle.compiling.derivatives import derivative_of_special, row_derivatives, scalar_derivatives
+from symmle.errors import NotDerivedError
 
 log1p_, expm1_, log1mexp_, softplus_ = (
     Function(f"symmle_{n}") for n in ("log1p", "expm1", "log1mexp", "softplus")
 )
-ive_, kve_, logndtr_, zeta1_ = (Function(f"symmle_{n}") for n in ("ive", "kve", "logndtr", "zeta1"))
+ive_, kve_, logndtr_ = (Function(f"symmle_{n}") for n in ("ive", "kve", "logndtr"))
 lambertw_, logcosh_, polygamma_ = (Function(f"symmle_{n}") for n in ("lambertw", "logcosh", "polygamma"))
 
 
@@ -151,10 +148,7 @@ def _stable(node: Expr) -> Expr:
         inner, (variable,), (point,) = node.args[0], node.args[1], node.args[2]
         return _stable(inner).subs(variable, _stable(point))  # type: ignore[no-any-return]
     if isinstance(node, Derivative):
-        inner = node.expr
-        if isinstance(inner, zeta) and len(inner.args) == 1 and node.variables == (inner.args[0],):
-            return zeta1_(_stable(inner.args[0]))  # type: ignore[no-any-return]
-        return node
+        return derivative_of_special(node)
     if isinstance(node, log) and isinstance(node.args[0], (Mul, Pow)) and node.args[0].has(besseli, besselk):
         return _stable_log(node.args[0])
     if isinstance(node, Add) and 2 < len(node.args) <= 6 and node.has(exp):
@@ -199,9 +193,6 @@ def row_functions() -> dict[str, Any]:
         value = special.lambertw(z, int(k))
         return np.where(np.abs(value.imag) <= 1e-9 * np.abs(value.real), value.real, np.nan)
 
-    def zeta1(s: Any) -> Any:
-        return np.vectorize(lambda t: float(mpmath.zeta(t, 1, 1)), otypes=[float])(s)
-
     def polygamma_rows(order: Any, z: Any) -> Any:
         return special.psi(z) if np.ndim(order) == 0 and order == 0 else special.polygamma(order, z)
 
@@ -217,7 +208,6 @@ def row_functions() -> dict[str, Any]:
         "symmle_ive": special.ive,
         "symmle_kve": special.kve,
         "symmle_logndtr": special.log_ndtr,
-        "symmle_zeta1": zeta1,
         "symmle_lambertw": lambertw,
         "symmle_logcosh": _logcosh,
         "symmle_polygamma": polygamma_rows,
@@ -248,7 +238,6 @@ def scalar_functions() -> dict[str, Any]:
         symmle_ive=lambda v, z: c.besseli(v, z) * c.exp(-abs(z)),
         symmle_kve=lambda v, z: c.besselk(v, z) * c.exp(z),
         symmle_logndtr=log_of_ndtr,
-        symmle_zeta1=lambda s: c.zeta(s, 1, 1),
         symmle_lambertw=lambertw,
         symmle_logcosh=lambda z: c.log(c.cosh(z)),
         symmle_polygamma=lambda m, z: c.psi(int(m), z),
@@ -280,10 +269,18 @@ def _assumed(symbol: Symbol) -> dict[str, bool]:
 def row_kernel(arguments: Sequence[Symbol], expressions: Sequence[Expr]) -> Callable[..., Any]:
     """A NumPy function of column blocks and floats that returns one array (or float) an expression."""
     names, bodies = _renamed(arguments, [stable(e) for e in expressions])
-    return lambdify(names, bodies, modules=[row_functions(), "scipy", "numpy"], cse=True)  # type: ignore[no-any-return]
+    return _lambdified(names, bodies, [{**row_functions(), **row_derivatives()}, "scipy", "numpy"])
 
 
 def scalar_kernel(arguments: Sequence[Symbol], expressions: Sequence[Expr]) -> Callable[..., Any]:
     """An mpmath function at 240 bits: the outer algebra, where differences of means cancel."""
     names, bodies = _renamed(arguments, [stable(e) for e in expressions])
-    return lambdify(names, bodies, modules=[scalar_functions(), "mpmath"], cse=True)  # type: ignore[no-any-return]
+    return _lambdified(names, bodies, [{**scalar_functions(), **scalar_derivatives()}, "mpmath"])
+
+
+def _lambdified(names: list[Symbol], bodies: list[Expr], modules: list[Any]) -> Callable[..., Any]:
+    try:
+        return lambdify(names, bodies, modules=modules, cse=True)  # type: ignore[no-any-return]
+    except PrintMethodNotImplementedError as problem:
+        function = str(problem).splitlines()[0].rsplit(": ", 1)[-1]
+        raise NotDerivedError(f"The formula holds {function}, for which no numbers are built.") from problem

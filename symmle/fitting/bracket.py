@@ -3,71 +3,28 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
-from scipy.optimize import brentq
 from sympy import Interval, Symbol
 
-from symmle.compiling.data import Sample, Table
+from symmle.compiling.data import Table
 from symmle.compiling.kernels import CONTEXT
-from symmle.compiling.rows import Care
 from symmle.errors import DataError, NoMaximumError, NotConvergedError, NotDerivedError
 from symmle.fitting.coordinates import covering
 from symmle.fitting.plan import Plan, _shown
+from symmle.fitting.profile import SCANNED_ROWS, Profile, care_for, strided
+from symmle.fitting.roots import brackets_of, is_flat, on_all_rows, root_in, settled
 from symmle.fitting.solution import (
     Solution,
     _what_is_wrong,
+    best_of,
     check_conditions,
     closed_values,
     log_likelihood_at,
     non_finite_statistic,
 )
 
-FEW = 200  # distinct rows up to which scans evaluate them one by one where they must
-SCANNED_ROWS = 4096  # the scan looks at this many rows; roots are found on all
-
-
-@dataclass
-class Profile:
-    """The remaining equation and l as functions of the one remaining parameter."""
-
-    plan: Plan
-    table: Table
-    constants: dict[Symbol, Any]
-    parameter: Symbol
-    care: Care = Care.DIRECT
-    which: int = 0
-    calls: int = 0
-
-    def point(self, theta: Any) -> dict[Symbol, Any] | None:
-        """The full point at theta, or None where the parameter space does not hold it."""
-        values = {**self.constants, self.parameter: CONTEXT.mpf(theta)}
-        names, compiled = self.plan.given_the_rest[self.which]
-        values.update(zip(names, compiled.quick(self.table, values, self.care), strict=True))
-        return None if self.plan.reason_against(values, self.table) else values
-
-    def equation(self, theta: Any) -> float:
-        """The equation squashed to [-1, 1], so that no size of it overflows; nan where there is none."""
-        self.calls += 1
-        values = {**self.constants, self.parameter: CONTEXT.mpf(theta)}
-        number = self.plan.equation.quick(self.table, values, self.care)[0]
-        if isinstance(number, CONTEXT.mpc) or not CONTEXT.isfinite(number):
-            return math.nan
-        return _squashed(number)
-
-    def precise_equation(self, theta: Any) -> Any:
-        values = {**self.constants, self.parameter: theta}
-        return self.plan.equation.precise(self.table, values, tolerance=1e-9)[0].number
-
-    def log_likelihood(self, theta: Any) -> Any:
-        values = {**self.constants, self.parameter: CONTEXT.mpf(theta)}
-        names, compiled = self.plan.given_the_rest[self.which]
-        found = compiled.precise(self.table, values, tolerance=1e-9, patience=FEW)
-        values.update({name: value.number for name, value in zip(names, found, strict=True)})
-        if self.plan.reason_against(values, self.table):
-            return CONTEXT.nan
-        return log_likelihood_at(self.plan, self.table, values, FEW)
+FLAT = CONTEXT.mpf(2) ** -120  # steps of l at 240 bits below this are none
 
 
 def solve_one(
@@ -102,6 +59,8 @@ def solve_one(
             f"{plan.name}: the likelihood equation has a value at no `{parameter}` that was tried"
             f"{_what_is_wrong(plan, table)}. Pass a start, or rescale the data."
         )
+    if is_flat(full, signs):
+        return _undetermined(full, [p for p, _ in signs])
     candidates = _candidates(full, scanned, signs, low, high)
     for edge in _closed_ends(plan, domain, constants, low, high):
         values = {**constants, parameter: edge}
@@ -119,7 +78,7 @@ def _scan(
     """The profile on all rows and on those that are scanned, and the equation's values over its domain."""
     parameter = plan.left[0] if plan.left else plan.parameters[0]
     low, high = (float(plan.scalar(e, constants)) for e in (domain.start, domain.end))
-    full = Profile(plan, table, constants, parameter, _care_for(table))
+    full = Profile(plan, table, constants, parameter, care_for(table))
     scanned = (
         full
         if table.rows <= 4 * SCANNED_ROWS
@@ -139,13 +98,14 @@ def _candidates(
 ) -> list[tuple[Any, dict[Symbol, Any]]]:
     """Every confirmed root with the closed parameters filled in, and l there."""
     plan, table = full.plan, full.table
-    brackets = _brackets(signs)
+    brackets = brackets_of(signs)
     if scanned is not full:
-        brackets = [b for b in (_on_all_rows(full, *b, low, high) for b in brackets) if b is not None]
+        brackets = [b for b in (on_all_rows(full, *b, low, high) for b in brackets) if b is not None]
     candidates: list[tuple[Any, dict[Symbol, Any]]] = []
     for left, right in brackets:
-        root = _root(full, left, right)
-        if root is None or not _changes_sign(full, root, low, high):
+        root = root_in(full, left, right)
+        root = None if root is None else settled(full, root, low, high)
+        if root is None:
             continue
         for which in range(len(plan.given_the_rest)):
             values = {**full.constants, full.parameter: root}
@@ -177,22 +137,28 @@ def _chosen(
     }
     finite = {p: h for p, h in heights.items() if CONTEXT.isfinite(h)}
     top = max(finite, key=lambda p: finite[p]) if finite else None
-    best = max(candidates, key=lambda c: c[0]) if candidates else None
-    slack = CONTEXT.mpf(1e-9) * (1 + abs(best[0])) if best else 0
-    if best is not None and (top is None or finite[top] <= best[0] + slack):
-        values = best[1]
+    for end in ends:  # l may have settled, to 240 bits, before the end of the scan
+        if top is not None and end in finite and finite[end] >= finite[top] - FLAT * (1 + abs(finite[top])):
+            top = end
+    found, tied = best_of(plan, candidates) if candidates else (None, False)
+    best = max(height for height, _ in candidates) if candidates else None
+    slack = CONTEXT.mpf(1e-9) * (1 + abs(best)) if best is not None else 0
+    if found is not None and best is not None and (top is None or finite[top] <= best + slack):
+        values = found
         edge = any(plan.is_at_edge(p, values[p], values) for p in plan.parameters)
         status = f"The remaining equation for {parameter} was solved by a bracketed root finder over its whole domain"
         status += (
             f"; {len(candidates)} roots were compared by the log-likelihood." if len(candidates) > 1 else "."
         )
+        if tied:
+            status += " Several have the same; the smallest is given."
         if edge:
             status += " The maximum is on the edge of the parameter space."
-        return Solution(values, "bracketed root", status, full.calls, boundary=edge)
-    assert top is not None or best is None
+        unique = False if tied else None
+        return Solution(values, "bracketed root", status, full.calls, boundary=edge, unique=unique)
     rising = top is not None and top in ends
-    if best is not None and rising and _keeps_rising(full, finite, top):  # type: ignore[arg-type]
-        values = best[1]
+    if found is not None and top is not None and rising and _keeps_rising(full, finite, top):
+        values = found
         status = (
             f"The likelihood is unbounded as {parameter} approaches {_shown(CONTEXT.mpf(top))}; "
             "the estimates are the largest interior local maximum."
@@ -202,7 +168,7 @@ def _chosen(
         raise NoMaximumError(
             f"{plan.name}: the likelihood has no maximum on this data: it is nowhere finite."
         )
-    if not rising and best is None:
+    if not rising and found is None:
         raise NotConvergedError(
             f"{plan.name}: the remaining equation has no root, yet the log-likelihood is highest inside the domain of "
             f"`{parameter}`, near {top:.6g}. Pass a start near the maximum."
@@ -223,6 +189,26 @@ def _chosen(
             "log_likelihood": _double(finite[top]),
         },
     )
+
+
+def _undetermined(full: Profile, points: list[float]) -> Solution:
+    """The equation holds everywhere: its parameter is not determined by this data."""
+    plan, parameter = full.plan, full.parameter
+    for part in plan.declaration.samples:
+        sample = full.table.sample_of(part.all_columns)
+        for column in part.given:
+            if sample.minimum[column] == sample.maximum[column]:
+                raise NoMaximumError(
+                    f"{plan.name}: the likelihood has no one maximum on this data: every `{column}` is "
+                    f"{sample.minimum[column]:.12g}, so that `{parameter}` is not determined."
+                )
+    middle = CONTEXT.mpf(min(points, key=lambda p: (abs(abs(p) - (points[0] >= 0)), p)))
+    values = {**full.constants, parameter: middle}
+    values.update(closed_values(plan, full.table, values) if plan.left else {})
+    status = (
+        f"The likelihood does not depend on {parameter} on this data: the estimates are one point of many."
+    )
+    return Solution(values, "bracketed root", status, full.calls, unique=False)
 
 
 def _at_end(domain: Any, top: float, plan: Plan, constants: dict[Symbol, Any]) -> bool:
@@ -246,87 +232,6 @@ def _keeps_rising(full: Profile, heights: dict[float, Any], top: float) -> bool:
     return bool(first > CONTEXT.mpf("0.5") * second > 0 and first > 1)
 
 
-def _brackets(signs: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    found = []
-    for (left, a), (right, b) in zip(signs, signs[1:], strict=False):
-        if a == 0:
-            found.append((left, left))
-        elif a * b < 0:
-            found.append((left, right))
-    if signs[-1][1] == 0:
-        found.append((signs[-1][0], signs[-1][0]))
-    return found
-
-
-def _on_all_rows(
-    full: Profile, left: float, right: float, low: float, high: float
-) -> tuple[float, float] | None:
-    """The bracket that a subsample gave, widened until the equation changes its sign on all rows."""
-    for _ in range(40):
-        if full.equation(left) * full.equation(right) <= 0:
-            return left, right
-        width = (right - left) or abs(left) * 1e-3
-        left = max(left - width, left - (left - low) / 2) if math.isfinite(low) else left - width
-        right = min(right + width, right + (high - right) / 2) if math.isfinite(high) else right + width
-    return None
-
-
-def _root(full: Profile, left: float, right: float) -> Any:
-    """The root in a bracket at full precision, or None for a pole."""
-    if left != right:
-        ends = min(abs(full.equation(left)), abs(full.equation(right)))
-        try:
-            root = brentq(
-                lambda t: _or_zero(full.equation(t)), left, right, xtol=1e-300, rtol=1e-14, maxiter=300
-            )
-        except (RuntimeError, ValueError):
-            return None
-        if not abs(full.equation(root)) <= max(ends, 1e-9):
-            return None
-    else:
-        root = left
-    theta = CONTEXT.mpf(root)
-    step = abs(theta) * CONTEXT.mpf(2) ** -30 or CONTEXT.mpf(2) ** -60
-    before, after = full.precise_equation(theta), full.precise_equation(theta + step)
-    for _ in range(4):  # secant steps on the carefully evaluated equation
-        slope = (after - before) / step
-        if isinstance(slope, CONTEXT.mpc) or not CONTEXT.isfinite(slope) or slope == 0:
-            break
-        move = -before / slope
-        if (
-            abs(move) > CONTEXT.mpf("1e-3") * (abs(theta) + step)
-            or not left <= theta + move <= right
-            and left != right
-        ):
-            break
-        other = full.precise_equation(theta + move)
-        if isinstance(other, CONTEXT.mpc) or not CONTEXT.isfinite(other):
-            break
-        theta, step, after, before = theta + move, -move, before, other
-        if move == 0 or abs(move) <= abs(theta) * CONTEXT.mpf(2) ** -56 or before == 0:
-            break
-    return theta
-
-
-def _changes_sign(full: Profile, root: Any, low: float, high: float) -> bool:
-    """Whether the carefully evaluated equation has opposite signs on both sides of a root.
-
-    Far out, where the equation tends to 0, rounding makes roots that are none.
-    """
-    step = abs(root) * CONTEXT.mpf("1e-4") or CONTEXT.mpf("1e-8")
-    signs = []
-    for side in (-1, 1):
-        theta = root + side * step
-        if not low < theta < high:
-            theta = root + side * step * CONTEXT.mpf("1e-8")
-        values = {**full.constants, full.parameter: theta}
-        value = full.plan.equation.precise(full.table, values, tolerance=0.1)[0]
-        if not value.finite or value.error >= abs(value.number) / 2:
-            return False
-        signs.append(value.number > 0)
-    return signs[0] != signs[1]
-
-
 def _closed_ends(
     plan: Plan, domain: Interval, constants: dict[Symbol, Any], low: float, high: float
 ) -> list[Any]:
@@ -336,38 +241,6 @@ def _closed_ends(
     if math.isfinite(high) and not domain.right_open:
         ends.append(plan.scalar(domain.end, constants))
     return ends
-
-
-def strided(table: Table, rows: int = SCANNED_ROWS) -> Table:
-    """Rows at even distances, for scans; extremes are those of all rows."""
-    samples = []
-    for sample in table.samples:
-        step = max(1, sample.rows // rows)
-        columns = {c: v[::step] for c, v in sample.columns.items()}
-        weights = None if sample.weights is None else sample.weights[::step]
-        count = len(next(iter(columns.values())))
-        n = float(count) if weights is None else float(weights.sum())
-        samples.append(Sample(columns, weights, n, count, sample.minimum, sample.maximum, sample.pivot))
-    return Table(tuple(samples), table.name)
-
-
-def _care_for(table: Table) -> Care:
-    """Whether plain doubles in the rows are enough for scanning: not where the spread is small."""
-    for sample in table.samples:
-        for column, mean in sample.pivot.items():
-            spread = sample.maximum[column] / 2 - sample.minimum[column] / 2
-            if 0 < spread < 1e-5 * abs(mean):
-                return Care.CENTRED
-    return Care.DIRECT
-
-
-def _squashed(number: Any) -> float:
-    size = abs(number)
-    return float(number / (1 + size))
-
-
-def _or_zero(number: float) -> float:
-    return 0.0 if math.isnan(number) else number
 
 
 def _double(number: Any) -> float:

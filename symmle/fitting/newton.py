@@ -16,15 +16,24 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sympy import Interval, Symbol
+from sympy import Symbol
 
 from symmle.compiling.data import Table
 from symmle.compiling.kernels import CONTEXT
 from symmle.errors import NoMaximumError, NotConvergedError, NotDerivedError
-from symmle.fitting.bracket import FEW, SCANNED_ROWS, _care_for, _double, strided
-from symmle.fitting.coordinates import Coordinate, covering
-from symmle.fitting.plan import Plan, _shown
-from symmle.fitting.solution import Solution, _what_is_wrong, check_conditions, log_likelihood_at
+from symmle.fitting.coordinates import covering
+from symmle.fitting.plan import Plan
+from symmle.fitting.profile import FEW, SCANNED_ROWS, strided
+from symmle.fitting.solution import Solution, _what_is_wrong, best_of, check_conditions, log_likelihood_at
+from symmle.fitting.surface import (
+    Surface,
+    _double,
+    careful_height,
+    ends_in,
+    is_ridge,
+    is_singular,
+    nearest_on_ridge,
+)
 
 MOST_PARAMETERS = 5
 STARTS = 8
@@ -41,52 +50,6 @@ class Climb:
     steps: int
     runs_away: int | None = None  # the index of the parameter that left every scale
     ridge: bool = False  # l is constant along a line through the end
-
-
-class Surface:
-    """l, its gradient and Hessian in free coordinates."""
-
-    def __init__(self, plan: Plan, table: Table, constants: dict[Symbol, Any]):
-        self.plan, self.table, self.constants = plan, table, constants
-        self.care = _care_for(table)
-        self.coordinates = [_coordinate(plan, p, constants, table) for p in plan.parameters]
-
-    def values(self, theta: Sequence[float]) -> dict[Symbol, Any]:
-        found = dict(self.constants)
-        found.update({p: CONTEXT.mpf(float(v)) for p, v in zip(self.plan.parameters, theta, strict=True)})
-        return found
-
-    def height(self, theta: Sequence[float]) -> float:
-        if not all(math.isfinite(v) for v in theta):
-            return -math.inf
-        values = self.values(theta)
-        if self.plan.reason_against(values, self.table):
-            return -math.inf
-        number = self.plan.log_likelihood.quick(self.table, values, self.care)[0]
-        if isinstance(number, CONTEXT.mpc) or CONTEXT.isnan(number):
-            return -math.inf
-        return _double(number)
-
-    def derivatives(self, theta: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]] | None:
-        """Gradient and Hessian by t, from those by theta and the chain rule."""
-        values = self.values(theta)
-        score = self.plan.score.quick(self.table, values, self.care)
-        entries = self.plan.hessian.quick(self.table, values, self.care)
-        if any(isinstance(v, CONTEXT.mpc) or not CONTEXT.isfinite(v) for v in [*score, *entries]):
-            return None
-        p = len(theta)
-        slopes = [c.slopes(float(v)) for c, v in zip(self.coordinates, theta, strict=True)]
-        gradient = np.array([_double(score[i] * slopes[i][0]) for i in range(p)])
-        hessian = np.empty((p, p))
-        k = 0
-        for i in range(p):
-            for j in range(i + 1):
-                entry = entries[k] * slopes[i][0] * slopes[j][0]
-                if i == j:
-                    entry += score[i] * slopes[i][1]
-                hessian[i, j] = hessian[j, i] = _double(entry)
-                k += 1
-        return gradient, hessian
 
 
 def solve_several(
@@ -129,6 +92,8 @@ def solve_several(
         climb = _climb(scanned, np.array(theta))
         if full is not scanned and climb.converged:
             climb = _climb(full, climb.theta)
+        if not climb.converged and math.isfinite(climb.height):  # what rounding made high is no evidence
+            climb.height = careful_height(full, climb.theta)
         climbs.append(climb)
     done = [c for c in climbs if c.converged]
     steps = sum(c.steps for c in climbs)
@@ -136,15 +101,20 @@ def solve_several(
     if not done:
         raise _no_maximum(full, best)
     top = max(done, key=lambda c: c.height)
-    values = _polished(full, top.theta)
     status = f"Newton's method from {len(starts)} starts of a coarse grid; the best end by log-likelihood."
-    solution = Solution(values, "newton", status, steps)
-    if top.ridge or _is_singular(full, top.theta):
+    if top.ridge or is_singular(full, top.theta):
+        solution = Solution(full.values(nearest_on_ridge(full, top.theta)), "newton", status, steps)  # type: ignore[arg-type]
         solution.unique = False
         solution.status += (
             " The information is singular there: the likelihood is constant, to second order at least, along a curve "
             "through the estimates, which are one of many."
         )
+    else:
+        ends = [_polished(full, c.theta) for c in _rivals(full, done, top)]
+        values, tied = best_of(plan, [(log_likelihood_at(plan, table, v), v) for v in ends])
+        solution = Solution(values, "newton", status, steps, unique=False if tied else None)
+        if tied:
+            solution.status += " Several have the same; the smallest is given."
     slack = 1e-7 * (1 + abs(top.height))
     if best.height > top.height + slack:
         if best.runs_away is not None and best.height < top.height + 50 * len(plan.parameters):
@@ -157,12 +127,14 @@ def solve_several(
     return solution
 
 
-def _is_singular(surface: Surface, theta: NDArray[Any]) -> bool:
-    found = surface.derivatives(theta)
-    if found is None:
-        return False
-    size = np.sqrt(np.maximum(np.abs(np.diag(found[1])), 1e-300))
-    return bool(np.linalg.eigvalsh(-found[1] / np.outer(size, size))[0] < 1e-9)
+def _rivals(surface: Surface, done: list[Climb], top: Climb) -> list[Climb]:
+    """The best end, and others that are as high and stand elsewhere."""
+    kept = [top]
+    for climb in done:
+        if climb.height >= top.height - 1e-8 * (1 + abs(top.height)):
+            if all(_distance(surface, climb.theta, k.theta) > 1e-4 for k in kept):  # type: ignore[arg-type]
+                kept.append(climb)
+    return kept
 
 
 def _no_maximum(surface: Surface, best: Climb) -> Exception:
@@ -174,6 +146,14 @@ def _no_maximum(surface: Surface, best: Climb) -> Exception:
             f"(best log-likelihood met: {best.height:.10g}).",
             tuple(plan.estimator.remaining),
         )
+    if best.runs_away is not None:
+        parameter = plan.parameters[best.runs_away]
+        if _nears_closed_end(surface, best, parameter):
+            return NotDerivedError(
+                f"{plan.name}: the likelihood rises towards the closed edge of the domain of `{parameter}`, and "
+                "maxima on edges with several parameters are not built yet.",
+                tuple(plan.estimator.remaining),
+            )
     reliable = CONTEXT.isfinite(log_likelihood_at(plan, surface.table, surface.values(best.theta), FEW))  # type: ignore[arg-type]
     if best.runs_away is not None and reliable:
         parameter = plan.parameters[best.runs_away]
@@ -190,6 +170,19 @@ def _no_maximum(surface: Surface, best: Climb) -> Exception:
     )
 
 
+def _nears_closed_end(surface: Surface, best: Climb, parameter: Symbol) -> bool:
+    domain = surface.plan.domain_of(parameter)
+    low, high = ends_in(surface.plan, parameter, surface.constants)
+    theta = float(best.theta[best.runs_away])
+    if math.isfinite(low) and math.isfinite(high):
+        is_low = theta - low < high - theta
+    else:
+        is_low = math.isfinite(low) and abs(theta - low) < 1
+    if is_low:
+        return not domain.left_open
+    return math.isfinite(high) and not domain.right_open
+
+
 def _given(plan: Plan, start: dict[str, float] | None) -> list[list[float]]:
     if not start or any(str(p) not in start for p in plan.parameters):
         return []
@@ -203,7 +196,7 @@ def _starts(surface: Surface, remaining: Sequence[Symbol]) -> list[list[float]]:
     per = max(4, int(budget ** (1 / len(remaining))))
     axes = []
     for parameter in remaining:
-        low, high = _ends(plan, parameter, surface.constants)
+        low, high = ends_in(plan, parameter, surface.constants)
         points = [v for v in covering(low, high, table, dense=False) if _sensible(v, low, high, table)]
         axes.append([points[k] for k in sorted(set(np.linspace(0, len(points) - 1, per).astype(int)))])
     small = Surface(plan, strided(table, 256), surface.constants) if table.rows > 512 else surface
@@ -248,7 +241,7 @@ def _distance(surface: Surface, first: Sequence[float], second: Sequence[float])
 
 
 def _climb(surface: Surface, theta: NDArray[Any]) -> Climb:
-    t = np.array([c.at(float(v)) for c, v in zip(surface.coordinates, theta, strict=True)])
+    t = surface.free(theta)
     began = t.copy()
     height = surface.height(theta)
     for step in range(STEPS):
@@ -269,14 +262,14 @@ def _climb(surface: Surface, theta: NDArray[Any]) -> Climb:
             return Climb(theta, height, True, step)
         if not definite and gain < 1e-8 * (1 + abs(height)) and _far(t, began) is None:
             flat = vectors[:, 0] / size
-            if _is_ridge(surface, t, height, flat / np.max(np.abs(flat))):
+            if is_ridge(surface, t, theta, flat / np.max(np.abs(flat))):
                 return Climb(theta, height, True, step, ridge=True)
         if longest > 2.0:
             move *= 2.0 / longest
         factor, moved = 1.0, False
         for _ in range(40):
             new = t + factor * move
-            candidate = np.array([_value(c, float(u)) for c, u in zip(surface.coordinates, new, strict=True)])
+            candidate = surface.at(new)
             other = surface.height(candidate)
             if other > height or (
                 definite and longest < 1e-4 and other >= height - 1e-10 * (1 + abs(height))
@@ -293,28 +286,9 @@ def _climb(surface: Surface, theta: NDArray[Any]) -> Climb:
     return Climb(theta, height, False, STEPS, _far(t, began))
 
 
-def _is_ridge(surface: Surface, t: NDArray[Any], height: float, direction: NDArray[Any]) -> bool:
-    """Whether l stays the same far along a line: a set of maxima, not the way to a distant one."""
-    for distance in (-12, -6, -2, 2, 6, 12):
-        theta = [
-            _value(c, float(u)) for c, u in zip(surface.coordinates, t + distance * direction, strict=True)
-        ]
-        other = surface.height(theta)
-        if not abs(other - height) <= 1e-9 * (1 + abs(height)):
-            return False
-    return True
-
-
 def _far(t: NDArray[Any], began: NDArray[Any]) -> int | None:
     distance = np.abs(t - began)
     return int(np.argmax(distance)) if np.max(distance) > 8 else None
-
-
-def _value(coordinate: Coordinate, t: float) -> float:
-    try:
-        return coordinate.value(t)
-    except OverflowError:
-        return math.inf
 
 
 def _polished(surface: Surface, theta: NDArray[Any]) -> dict[Symbol, Any]:
@@ -346,27 +320,3 @@ def _polished(surface: Surface, theta: NDArray[Any]) -> dict[Symbol, Any]:
             break
         values, height = moved, other
     return values
-
-
-def _coordinate(plan: Plan, parameter: Symbol, constants: dict[Symbol, Any], table: Table) -> Coordinate:
-    low, high = _ends(plan, parameter, constants)
-    sample = table.samples[0]
-    spread = max((sample.maximum[c] / 4 - sample.minimum[c] / 4 for c in sample.columns), default=1.0)
-    return Coordinate(low, high, 0.0, spread if 0 < spread < math.inf else 1.0)
-
-
-def _ends(plan: Plan, parameter: Symbol, constants: dict[Symbol, Any]) -> tuple[float, float]:
-    domain = plan.domain_of(parameter)
-    if not isinstance(domain, Interval):
-        raise NotDerivedError(
-            f"{plan.name}: `{parameter}` has the domain {domain}; Newton's method needs an interval.",
-            tuple(plan.estimator.remaining),
-        )
-    ends = []
-    for bound, infinite in ((domain.start, -math.inf), (domain.end, math.inf)):
-        known = bound.free_symbols <= set(constants)
-        ends.append(float(plan.scalar(bound, constants)) if known else infinite)
-    return ends[0], ends[1]
-
-
-__all__ = ["Climb", "Surface", "_shown", "solve_several"]

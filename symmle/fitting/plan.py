@@ -269,7 +269,8 @@ def refuse_what_is_not_built(plan: Plan) -> None:
     obstacle = getattr(plan.estimator, "obstacle", "")
     if obstacle:
         raise NotDerivedError(
-            f"{plan.name}: {obstacle}. The likelihood equations do not decide such a maximum, and nothing else is built yet.",
+            f"{plan.name}: {obstacle}. The likelihood equations do not decide such a maximum, and nothing else is "
+            "built yet.",
             equations,
         )
     discrete = [p for p in plan.parameters if isinstance(plan.domain_of(p), (Range, FiniteSet))]

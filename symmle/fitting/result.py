@@ -15,6 +15,7 @@ from symmle.errors import NotDerivedError
 from symmle.estimator import Kind
 from symmle.fitting.inference import Covariance, covariance_at
 from symmle.fitting.plan import plan_of
+from symmle.fitting.reparametrised import in_new_coordinates
 from symmle.fitting.solution import Solution, as_doubles, log_likelihood_at
 
 
@@ -117,8 +118,15 @@ class FitResult:
         from symmle.fitting.isolate import isolate
 
         plan = plan_of(self.derivation)
-        constants = {s: float(v) for s, v in self.solution.values.items() if s not in plan.parameters}
-        return isolate(self.derivation, self.table, self.estimates, constants=constants)
+        values = self.solution.values
+        constants = {s: float(v) for s, v in values.items() if s not in plan.unknowns}
+        if not plan.auxiliary:
+            return isolate(self.derivation, self.table, self.estimates, constants=constants)
+        seen = in_new_coordinates(self.derivation)
+        if seen is None:
+            return "the new coordinates of the derivation are not known"
+        found = {str(p): float(values[p]) for p in plan.unknowns if p in values}
+        return isolate(seen, self.table, found, constants=constants)
 
     def confidence_intervals(
         self, level: float = 0.95, method: str = "wald"

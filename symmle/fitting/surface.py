@@ -1,0 +1,196 @@
+"""l with its gradient and Hessian in free coordinates, and sets of maximisers: where l is constant along a line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sympy import Interval, Symbol
+
+from symmle.compiling.data import Table
+from symmle.compiling.kernels import CONTEXT
+from symmle.errors import NotDerivedError
+from symmle.fitting.coordinates import Coordinate
+from symmle.fitting.plan import Plan
+from symmle.fitting.profile import FEW, care_for
+from symmle.fitting.solution import log_likelihood_at
+
+Theta = Sequence[float] | NDArray[Any]
+FLAT = 1e-9  # an eigenvalue of the scaled information below this is none
+
+
+class Surface:
+    """l, its gradient and Hessian in free coordinates."""
+
+    def __init__(self, plan: Plan, table: Table, constants: dict[Symbol, Any]):
+        self.plan, self.table, self.constants = plan, table, constants
+        self.care = care_for(table)
+        self.coordinates = [_coordinate(plan, p, constants, table) for p in plan.parameters]
+
+    def at(self, t: NDArray[Any]) -> NDArray[Any]:
+        """theta of free coordinates."""
+        return np.array([_value(c, float(u)) for c, u in zip(self.coordinates, t, strict=True)])
+
+    def free(self, theta: Theta) -> NDArray[Any]:
+        """Free coordinates of theta."""
+        return np.array([c.at(float(v)) for c, v in zip(self.coordinates, theta, strict=True)])
+
+    def values(self, theta: Theta) -> dict[Symbol, Any]:
+        found = dict(self.constants)
+        found.update({p: CONTEXT.mpf(float(v)) for p, v in zip(self.plan.parameters, theta, strict=True)})
+        return found
+
+    def height(self, theta: Theta) -> float:
+        if not all(math.isfinite(v) for v in theta):
+            return -math.inf
+        values = self.values(theta)
+        if self.plan.reason_against(values, self.table):
+            return -math.inf
+        number = self.plan.log_likelihood.quick(self.table, values, self.care)[0]
+        if isinstance(number, CONTEXT.mpc) or CONTEXT.isnan(number):
+            return -math.inf
+        return _double(number)
+
+    def derivatives(self, theta: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """Gradient and Hessian by t, from those by theta and the chain rule."""
+        values = self.values(theta)
+        score = self.plan.score.quick(self.table, values, self.care)
+        entries = self.plan.hessian.quick(self.table, values, self.care)
+        if any(isinstance(v, CONTEXT.mpc) or not CONTEXT.isfinite(v) for v in [*score, *entries]):
+            return None
+        p = len(theta)
+        slopes = [c.slopes(float(v)) for c, v in zip(self.coordinates, theta, strict=True)]
+        gradient = np.array([_double(score[i] * slopes[i][0]) for i in range(p)])
+        hessian = np.empty((p, p))
+        k = 0
+        for i in range(p):
+            for j in range(i + 1):
+                entry = entries[k] * slopes[i][0] * slopes[j][0]
+                if i == j:
+                    entry += score[i] * slopes[i][1]
+                hessian[i, j] = hessian[j, i] = _double(entry)
+                k += 1
+        return gradient, hessian
+
+
+def is_singular(surface: Surface, theta: NDArray[Any]) -> bool:
+    found = surface.derivatives(theta)
+    if found is None:
+        return False
+    size = np.sqrt(np.maximum(np.abs(np.diag(found[1])), 1e-300))
+    return bool(np.linalg.eigvalsh(-found[1] / np.outer(size, size))[0] < FLAT)
+
+
+def careful_height(surface: Surface, theta: Theta) -> float:
+    """l with all its digits, or -inf where the parameter space does not hold theta or doubles do not tell l."""
+    if not all(math.isfinite(v) for v in theta):
+        return -math.inf
+    values = surface.values(theta)
+    if surface.plan.reason_against(values, surface.table):
+        return -math.inf
+    number = log_likelihood_at(surface.plan, surface.table, values, FEW)
+    return _double(number) if CONTEXT.isfinite(number) else -math.inf
+
+
+def is_ridge(surface: Surface, t: NDArray[Any], theta: NDArray[Any], direction: NDArray[Any]) -> bool:
+    """Whether l stays the same far along a line: a set of maxima, not the way to a distant one."""
+    height = careful_height(surface, theta)
+    for distance in (-12, -6, -2, 2, 6, 12):
+        other = careful_height(surface, surface.at(t + distance * direction))
+        if not abs(other - height) <= 1e-9 * (1 + abs(height)):
+            return False
+    return True
+
+
+def nearest_on_ridge(surface: Surface, theta: NDArray[Any]) -> NDArray[Any]:
+    """The member of a set of maximisers that is nearest to t = 0: one that no start and no row order changes."""
+    height = careful_height(surface, theta)
+    t, found = surface.free(theta), theta
+    for _ in range(40):
+        move = _along(surface, t)
+        if move is None or np.max(np.abs(move)) < 1e-10:
+            break
+        t = t + move * min(1.0, 2.0 / float(np.max(np.abs(move))))
+        for _ in range(3):
+            back = _across(surface, t)
+            if back is None:
+                return found
+            t = t + back
+        if not abs(careful_height(surface, surface.at(t)) - height) <= 1e-9 * (1 + abs(height)):
+            return found
+        found = surface.at(t)
+    return found
+
+
+def _flat_basis(
+    surface: Surface, t: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]] | None:
+    """Gradient, sizes, and eigenvalues and vectors of the scaled information."""
+    found = surface.derivatives(surface.at(t))
+    if found is None or not (np.isfinite(found[0]).all() and np.isfinite(found[1]).all()):
+        return None
+    size = np.sqrt(np.maximum(np.abs(np.diag(found[1])), 1e-300))
+    eigenvalues, vectors = np.linalg.eigh(-found[1] / np.outer(size, size))
+    return found[0], size, eigenvalues, vectors
+
+
+def _along(surface: Surface, t: NDArray[Any]) -> NDArray[Any] | None:
+    """-t, projected on the directions in which l is flat."""
+    found = _flat_basis(surface, t)
+    if found is None:
+        return None
+    _, size, eigenvalues, vectors = found
+    flat = np.abs(eigenvalues) < 1e-7
+    if not flat.any():
+        return None
+    basis, _ = np.linalg.qr(vectors[:, flat] / size[:, None])
+    return -basis @ (basis.T @ t)  # type: ignore[no-any-return]
+
+
+def _across(surface: Surface, t: NDArray[Any]) -> NDArray[Any] | None:
+    """A Newton step in the directions in which l is not flat."""
+    found = _flat_basis(surface, t)
+    if found is None:
+        return None
+    gradient, size, eigenvalues, vectors = found
+    steep = np.abs(eigenvalues) >= 1e-7
+    inverse = np.where(steep, 1 / np.where(steep, np.abs(eigenvalues), 1.0), 0.0)
+    return vectors @ ((vectors.T @ (gradient / size)) * inverse) / size  # type: ignore[no-any-return]
+
+
+def _value(coordinate: Coordinate, t: float) -> float:
+    try:
+        return coordinate.value(t)
+    except OverflowError:
+        return math.inf
+
+
+def _coordinate(plan: Plan, parameter: Symbol, constants: dict[Symbol, Any], table: Table) -> Coordinate:
+    low, high = ends_in(plan, parameter, constants)
+    sample = table.samples[0]
+    spread = max((sample.maximum[c] / 4 - sample.minimum[c] / 4 for c in sample.columns), default=1.0)
+    return Coordinate(low, high, 0.0, spread if 0 < spread < math.inf else 1.0)
+
+
+def ends_in(plan: Plan, parameter: Symbol, constants: dict[Symbol, Any]) -> tuple[float, float]:
+    domain = plan.domain_of(parameter)
+    if not isinstance(domain, Interval):
+        raise NotDerivedError(
+            f"{plan.name}: `{parameter}` has the domain {domain}; Newton's method needs an interval.",
+            tuple(plan.estimator.remaining),
+        )
+    ends = []
+    for bound, infinite in ((domain.start, -math.inf), (domain.end, math.inf)):
+        known = bound.free_symbols <= set(constants)
+        ends.append(float(plan.scalar(bound, constants)) if known else infinite)
+    return ends[0], ends[1]
+
+
+def _double(number: Any) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
