@@ -323,11 +323,8 @@ class SampleFacts:
         factor: dict[tuple[int, int], Expr] = {}
         for i in range(n):
             for j in range(i + 1):
-                factor[i, j] = (
-                    self._free("d", positive=True)
-                    if i == j
-                    else (self._free("b", real=True) if (i, j) in matrix else S.Zero)
-                )
+                # a moment that does not occur is free, not zero
+                factor[i, j] = self._free("d", positive=True) if i == j else self._free("b", real=True)
         for (i, j), symbol in matrix.items():
             self.encoding[symbol] = expand(sum(factor[i, k] * factor[j, k] for k in range(j + 1)))
         for i in range(n):
@@ -362,7 +359,8 @@ class SampleFacts:
             if k == 4:
                 g = self._free("g", positive=True)
                 self.encoding[c] = c2**2 + g
-                self._zero(g, not_all_equal(t, columns))
+                # C4 = C2**2 also where the sample has two values in equal parts
+                self._zero(g, not_all_equal((t - summands[t]) ** 2, columns))
             central[k] = c
             self.opaque[summands[t**k]] = sum(
                 binomial(k, j) * central[j] * mean ** (k - j) for j in range(k + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import mpmath
-from sympy import Add, Expr, FiniteSet, Symbol, Tuple, oo
+from sympy import Add, Expr, FiniteSet, Interval, Symbol, Tuple, oo
 
 from symmle.algebra import Bounds, Facts, bounds_of_set, compile_expression, ends_of_range, is_close
 from symmle.declare.declaration import Declaration, SamplePart
@@ -117,7 +117,8 @@ def facts_of(declaration: Declaration) -> Facts:
         for x, support in part.support.items():
             b = bounds_of_set(support, values)
             if b is not None:
-                bounds[x] = b
+                # a continuous law takes the ends of its support with probability 0
+                bounds[x] = Bounds(b.lo, b.hi, True, True) if isinstance(support, Interval) else b
             moving = _moving_encoding(x, support, values)
             if moving is not None:
                 encoding[x] = moving

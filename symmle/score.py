@@ -26,6 +26,19 @@ def split_means(expression: Expr, parameters: frozenset[Symbol] = frozenset()) -
     return expression.replace(lambda e: isinstance(e, Mean), split)
 
 
+def without_centring(expression: Expr) -> Expr:
+    """Means about other means written by raw ones: Mean((x - Mean(x))**2) as Mean(x**2) - Mean(x)**2."""
+
+    def split(operator: Expr) -> Expr:
+        if not operator.summand.has(SampleOperator):
+            return operator
+        columns: Tuple = operator.args[-1]
+        parts = separate(operator.summand, tuple(columns))
+        return Add(*(c.replace(lambda e: isinstance(e, Mean), split) * Mean(g, columns) for c, g in parts))
+
+    return expression.replace(lambda e: isinstance(e, Mean), split)
+
+
 class ScoreSystem:
     """d l / d theta for the free parameters of a likelihood, and the second derivatives."""
 

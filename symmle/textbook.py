@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import mpmath
-from sympy import Add, Dummy, Expr, Float, Interval, Rational, S, Symbol, Tuple, linsolve, oo
+from sympy import Add, Dummy, Expr, Float, Interval, Rational, S, Symbol, Tuple, linsolve, nan, oo, zoo
 
 from symmle.algebra import GaveUp, attempt_within, compile_expression
 from symmle.declare.parser import parse_expression
 from symmle.errors import DataError, NoMaximumError, NotDerivedError
 from symmle.logarithm import separate
 from symmle.sample import Count, Maximum, Mean, Minimum, SampleOperator, Total, statistics_of
+from symmle.strategies.problem import real_part
 
 if TYPE_CHECKING:
     from symmle.derivation import Derivation
@@ -228,13 +229,17 @@ class _Given:
 
 
 def _value(e: Expr, values: Mapping[Symbol, Any]) -> Any:
-    with mpmath.workdps(40):
-        value = compile_expression(e)({s: mpmath.mpmathify(_mp(v)) for s, v in values.items()}, [])
-        return (
-            mpmath.re(value)
-            if isinstance(value, mpmath.mpc) and abs(value.imag) < 1e-20 * (1 + abs(value))
-            else value
-        )
+    """The number of an expression; what two precisions do not agree on is rounding about 0."""
+    if e.has(zoo, nan, oo):
+        return mpmath.nan
+    f, found = compile_expression(e), []
+    for digits in (40, 60):
+        with mpmath.workdps(digits):
+            value = f({s: mpmath.mpmathify(_mp(v)) for s, v in values.items()}, [])
+            if isinstance(value, mpmath.mpc) and abs(value.imag) < mpmath.mpf(10) ** -20 * abs(value.real):
+                value = value.real
+            found.append(value)
+    return found[1] if abs(found[1] - found[0]) <= mpmath.mpf(10) ** -12 * abs(found[1]) else mpmath.mpf(0)
 
 
 def _mp(v: Any) -> Any:
@@ -244,15 +249,15 @@ def _mp(v: Any) -> Any:
 
 
 def _in_domain(derivation: Derivation, p: Symbol, value: Any, values: Mapping[Symbol, Any]) -> bool:
-    if isinstance(value, mpmath.mpc) or not mpmath.isfinite(value):
+    value = real_part(value)
+    if value is None:
         return False
     domain = derivation.model.domain_of(p)
     if not isinstance(domain, Interval):
         return True
     lo, hi = domain.start.xreplace(dict(values)), domain.end.xreplace(dict(values))
-    tiny = mpmath.mpf(10) ** -30
-    above = lo == -oo or value > _mp(S(lo)) + tiny or (not domain.left_open and value >= _mp(S(lo)))
-    below = hi == oo or value < _mp(S(hi)) - tiny or (not domain.right_open and value <= _mp(S(hi)))
+    above = lo == -oo or value > _mp(S(lo)) or (not domain.left_open and value >= _mp(S(lo)))
+    below = hi == oo or value < _mp(S(hi)) or (not domain.right_open and value <= _mp(S(hi)))
     return bool(above and below)
 
 

@@ -76,7 +76,13 @@ class Verifier:
         checker = _CHECKERS.get(step.relation)
         if checker is None:
             return StepCheck(step.rule, None, "named, nothing is claimed")
-        holds, found = checker(self, step)
+        try:
+            holds, found = checker(self, step)
+        except (TypeError, ValueError, NotImplementedError, ZeroDivisionError, KeyError) as error:
+            # a special function that mpmath cannot evaluate: neither confirmed nor refuted
+            return StepCheck(
+                step.rule, None, f"could not be evaluated: {type(error).__name__}: {str(error)[:100]}"
+            )
         return StepCheck(step.rule, holds, found)
 
     def points(self, count: int, rows: int = 6) -> list[Point]:
@@ -189,6 +195,8 @@ def _roots(verifier: Verifier, step: Step) -> tuple[bool, str]:
                 if residual > s * mpmath.mpf(10) ** (-DIGITS + 8):
                     return False, f"the residual is {mpmath.nstr(residual, 6)} at {at}"
                 residuals += 1
+        if not equations or not step.subject:
+            continue
         if len(step.subject) == 1 and len(equations) == 1:
             changes = _sign_changes(verifier, equations[0], step.subject[0], values, rows)
             if changes > len({mpmath.nstr(r[0], 15) for r in roots}):
@@ -342,6 +350,8 @@ def _equivalent(verifier: Verifier, step: Step) -> tuple[bool, str]:
     before = [compile_expression(e) for e in step.before]  # type: ignore[arg-type]
     after = [compile_expression(e.lhs - e.rhs) for e in step.after if isinstance(e, Eq)]
     p = len(before)
+    if len(after) != p:
+        return False, f"{len(after)} equations stand for {p} scores"
     points = verifier.points(p + 3)
     if len(points) < p + 2:
         return False, "too few admissible points"

@@ -55,6 +55,11 @@ class Bounds:
     lo_open: bool = False
     hi_open: bool = False
 
+    def __post_init__(self) -> None:
+        if self.lo == self.hi and self.lo.is_finite:  # one value is attained
+            object.__setattr__(self, "lo_open", False)
+            object.__setattr__(self, "hi_open", False)
+
     @property
     def sign(self) -> int | None:
         """1, -1 or 0 where the sign is strict everywhere; None otherwise."""
@@ -135,9 +140,11 @@ class RangeFinder:
         if expression in self._known:
             return self._known[expression]
         found = self._by_structure(expression)
-        if (found is None or found.sign is None) and not expression.is_Atom:
+        # where the structure says that the expression is defined it is continuous, so that a derivative of
+        # one sign makes it monotone
+        if found is not None and found.sign is None and not expression.is_Atom:
             finer = self._by_monotonicity(expression)
-            if finer is not None:
+            if finer is not None and bool(finer.lo <= finer.hi):
                 found = finer
         self._known[expression] = found
         return found
@@ -176,7 +183,7 @@ class RangeFinder:
             return Bounds(S.Zero, oo, True, True) if inner is not None and inner.sign == 1 else None
         if isinstance(e, Piecewise):
             return _hull([self.range_of(branch) for branch, _ in e.args])
-        return _of_assumptions(e) if e.is_real else None
+        return None
 
     def _fold(self, arguments: Any, combine: Any) -> Bounds | None:
         total: Bounds | None = None
@@ -264,7 +271,7 @@ class RangeFinder:
             direction = None if isinstance(slope, GaveUp) else inner.range_of(slope)
         if direction is None or not (direction.is_nonnegative or direction.is_nonpositive):
             return None
-        strict = direction.sign is not None
+        strict = direction.sign in (1, -1)
         ends = []
         for at, side in ((box.lo, "+"), (box.hi, "-")):
             value = e.xreplace({symbol: at}) if at.is_finite else zoo

@@ -26,8 +26,10 @@ from sympy import (
     expand,
     factor_list,
     log,
+    nan,
     oo,
     together,
+    zoo,
 )
 from sympy.polys.polyerrors import PolificationFailed, PolynomialError
 
@@ -86,9 +88,10 @@ class Facts:
             return symbol
         if b.lo == b.hi:
             return b.lo
-        u = Dummy(f"u_{symbol}", positive=True)
+        attained = (b.lo != -oo and not b.lo_open) or (b.lo == -oo and not b.hi_open)
+        u = Dummy(f"u_{symbol}", nonnegative=True) if attained else Dummy(f"u_{symbol}", positive=True)
         if b.lo == 0 and b.hi == oo:
-            return symbol if symbol.is_positive else u
+            return symbol if symbol.is_positive and b.lo_open else u
         if b.lo != -oo and b.hi != oo:
             return (b.lo + b.hi * u) / (1 + u)
         if b.lo != -oo:
@@ -114,7 +117,24 @@ class Facts:
         r = self.range_of(e)
         if r is not None and r.sign is not None:
             return r.sign
-        return _FreeSigns(0, tuple(self.encode(q) for q in self.positive)).sign(self.encode(e))
+        sign = _FreeSigns(0, tuple(self.encode(q) for q in self.positive)).sign(self.encode(e))
+        if sign is None:
+            return None
+        for symbol in sorted(e.free_symbols, key=str):
+            b = self.bounds.get(symbol)
+            # (lo + hi u)/(1 + u) does not reach hi
+            if (
+                b is not None
+                and b.lo != -oo
+                and b.hi != oo
+                and b.lo != b.hi
+                and not b.hi_open
+                and symbol not in self.encoding
+            ):
+                at_end = e.xreplace({symbol: b.hi})
+                if at_end.has(nan, zoo, oo) or self.decide_sign(at_end) != sign:
+                    return None
+        return sign
 
 
 class _FreeSigns:

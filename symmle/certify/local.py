@@ -15,6 +15,7 @@ from symmle.likelihood import Likelihood
 from symmle.record import Condition
 from symmle.sample import statistics_of
 from symmle.sampling import RandomPoints, as_numbers
+from symmle.score import without_centring
 
 THEOREM = "negative definite Hessian"
 
@@ -61,7 +62,7 @@ def certify_local(
     parameters = tuple(values)
     if len(parameters) > 3:
         return "more than three parameters"
-    at_point = hessian.applyfunc(lambda e: e.xreplace(values))
+    at_point = hessian.applyfunc(lambda e: without_centring(e.xreplace(values)))
     operators: list[Expr] = []
     for e in at_point:
         operators.extend(o for o in statistics_of(e) if o not in operators)

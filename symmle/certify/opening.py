@@ -7,16 +7,15 @@ Unlike the normal form nothing is expanded that would lose its sign: (x u - v)**
 from __future__ import annotations
 
 from collections.abc import Mapping
-
 from itertools import product
 
 from sympy import (
     Abs,
-    Integer,
     Add,
     Dummy,
     Expr,
     I,
+    Integer,
     Mul,
     Pow,
     S,
