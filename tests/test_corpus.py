@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +21,28 @@ from symmle.estimator import Kind, Scope
 from symmle.fitting.result import FitResult
 
 FILES = sorted((Path(__file__).parent / "corpus").glob("*.toml"))
-CASES = {case["id"]: case for file in FILES for case in tomllib.loads(file.read_text(encoding="utf-8"))["case"]}
+CASES = {
+    case["id"]: case for file in FILES for case in tomllib.loads(file.read_text(encoding="utf-8"))["case"]
+}
 GROUPS = ("textbook", "novel", "exercise", "latent")
 
 SOLVED = sorted(
     name
     for name, case in CASES.items()
-    if case["expected"]["kind"] in ("closed_form", "profile") and case["group"] in GROUPS and "size" not in case["model"]
+    if case["expected"]["kind"] in ("closed_form", "profile")
+    and case["group"] in GROUPS
+    and "size" not in case["model"]
 )
 OTHERS = sorted(set(CASES) - set(SOLVED))
 # a model of a fixed size has a closed form in its order statistics alone: not derived yet
 SIZED = sorted(
-    name for name, case in CASES.items() if "size" in case["model"] and case["expected"]["kind"] == "closed_form"
+    name
+    for name, case in CASES.items()
+    if "size" in case["model"] and case["expected"]["kind"] == "closed_form"
 )
 
 
-@lru_cache(maxsize=None)
+@cache
 def derivation_of(name: str) -> Derivation:
     return derive(Model.from_dict(CASES[name]["model"]))
 
@@ -67,7 +73,9 @@ def test_derived_and_agrees_with_the_reference(name: str) -> None:
     if not expected.get("combines", False):
         assert len(estimator.remaining) <= wanted, [str(e.expression) for e in estimator.remaining]
         assert estimator.kind == ("reduced" if estimator.remaining else "closed form")
-        assert set(estimator.closed) | {e.parameter for e in estimator.remaining} == set(derivation_of(name).model.parameters)
+        assert set(estimator.closed) | {e.parameter for e in estimator.remaining} == set(
+            derivation_of(name).model.parameters
+        )
     for parameter, closed in estimator.closed.items():
         left = {e.parameter for e in estimator.remaining}
         known = left | set(derivation_of(name).model.constants)
@@ -94,7 +102,12 @@ def test_every_step_holds(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [n for n in SOLVED if CASES[n]["expected"]["kind"] == "closed_form" and CASES[n]["expected"]["classification"] == "global maximum"],
+    [
+        n
+        for n in SOLVED
+        if CASES[n]["expected"]["kind"] == "closed_form"
+        and CASES[n]["expected"]["classification"] == "global maximum"
+    ],
 )
 def test_a_closed_global_maximum_is_proved_for_every_sample(name: str) -> None:
     (point,) = derivation_of(name).estimator.points

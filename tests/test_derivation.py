@@ -7,7 +7,21 @@ import pickle
 
 import numpy as np
 import pytest
-from sympy import FiniteSet, Interval, Range, Sum, Symbol, exp, factorial, lambdify, oo, pi, sqrt, symbols, sympify
+from sympy import (
+    FiniteSet,
+    Interval,
+    Range,
+    Sum,
+    Symbol,
+    exp,
+    factorial,
+    lambdify,
+    oo,
+    pi,
+    sqrt,
+    symbols,
+    sympify,
+)
 
 from symmle import Model, derive, fit
 from symmle.algebra import Rows, compile_expression
@@ -69,7 +83,7 @@ def test_a_stored_text_runs_nothing_and_a_strange_one_is_refused() -> None:
     with pytest.raises(ModelError, match="format"):
         Derivation.from_dict({**table, "format": "something else"})
     hostile = json.loads(json.dumps(table).replace("Mean", "__import__('os').system"))
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - whatever it is, it comes before anything runs
+    with pytest.raises(Exception) as caught:
         Derivation.from_dict(hostile)
     assert not isinstance(caught.value, SystemExit)
 
@@ -118,7 +132,8 @@ def test_mle_of_an_expression_and_its_variance_by_the_delta_method(name: str, g:
     }[name](estimates)
     h = 1e-5
     slope = {
-        q: (value(**{**estimates, q: v + h}) - value(**{**estimates, q: v - h})) / (2 * h) for q, v in estimates.items()
+        q: (value(**{**estimates, q: v + h}) - value(**{**estimates, q: v - h})) / (2 * h)
+        for q, v in estimates.items()
     }
     wanted = sum(slope[i] * slope[j] * v for (i, j), v in covariance.items())
     assert invariant.variance is not None
@@ -141,7 +156,7 @@ def test_mle_of_takes_expressions_and_refuses_strangers() -> None:
 
 @pytest.mark.parametrize("name", ["exponential", "normal", "regression", "bernoulli", "lindley"])
 def test_as_sums_is_plain_sympy_with_the_same_value(name: str) -> None:
-    model, data = MODELS[name]
+    _, data = MODELS[name]
     derivation = derived(name)
     estimates = derivation.estimate(data)
     n = len(next(iter(data.values())))
@@ -150,7 +165,9 @@ def test_as_sums_is_plain_sympy_with_the_same_value(name: str) -> None:
         for total in written.atoms(Sum):
             assert {str(v) for v in total.variables} <= set("ijklm")
             inside = total.function.atoms(Sum)
-            assert not {v for t in inside for v in t.variables} & set(total.variables), "an index is used twice"
+            assert not {v for t in inside for v in t.variables} & set(total.variables), (
+                "an index is used twice"
+            )
         value = written.subs(Symbol("n", integer=True, positive=True), n).doit()
         bases = {e for e in value.free_symbols if hasattr(e, "base")}
         value = value.xreplace({e: data[str(e.base)][int(e.indices[0]) - 1] for e in bases})

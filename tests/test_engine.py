@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from itertools import combinations, permutations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,7 +77,11 @@ FAMILIES: dict[str, tuple[Model, dict[str, np.ndarray], Callable[..., float], di
         set(),
     ),
     "regression": (
-        Model(exp(-((y - c - d * x) ** 2) / (2 * s**2)) / (s * sqrt(2 * pi)), data=y, covariates={x: Interval.open(0, oo)}),
+        Model(
+            exp(-((y - c - d * x) ** 2) / (2 * s**2)) / (s * sqrt(2 * pi)),
+            data=y,
+            covariates={x: Interval.open(0, oo)},
+        ),
         {"y": Y, "x": X},
         regression_by_hand,
         {"c": "-0.4", "d": "1.1", "s": "1.6"},
@@ -91,7 +96,9 @@ SUBSETS = [
 ]
 
 
-def maximise(by_hand: Callable[..., float], held: dict[str, float], free: list[str], real: set[str]) -> dict[str, float]:
+def maximise(
+    by_hand: Callable[..., float], held: dict[str, float], free: list[str], real: set[str]
+) -> dict[str, float]:
     """Plain numeric maximum: Nelder-Mead, polished, on log scales for positive parameters."""
 
     def values(u: np.ndarray) -> dict[str, float]:
@@ -105,7 +112,10 @@ def maximise(by_hand: Callable[..., float], held: dict[str, float], free: list[s
     start = np.full(len(free), 0.2)
     for _ in range(3):
         found = optimize.minimize(
-            objective, start, method="Nelder-Mead", options={"xatol": 1e-11, "fatol": 1e-13, "maxiter": 4000, "maxfev": 8000}
+            objective,
+            start,
+            method="Nelder-Mead",
+            options={"xatol": 1e-11, "fatol": 1e-13, "maxiter": 4000, "maxfev": 8000},
         )
         start = found.x
     return values(start)
@@ -141,15 +151,18 @@ def test_any_subset_held_fixed(name: str, held: tuple[str, ...]) -> None:
             alone.estimate(data)
 
 
-@pytest.mark.parametrize("key", ["by name", "by symbol", "by a symbol of other assumptions", "as an iterable"])
+@pytest.mark.parametrize(
+    "key", ["by name", "by symbol", "by a symbol of other assumptions", "as an iterable"]
+)
 def test_ways_to_name_what_is_fixed(key: str) -> None:
     model = FAMILIES["normal"][0]
-    fixed: dict | tuple = {
+    ways: dict[str, dict[Any, Any] | tuple[Any, ...]] = {
         "by name": {"mu": 0},
         "by symbol": {mu: 0},
         "by a symbol of other assumptions": {Symbol("mu"): 0},
         "as an iterable": ("mu",),
-    }[key]
+    }
+    fixed = ways[key]
     derivation = derive(model, fixed=fixed)
     assert [str(p) for p in derivation.model.parameters] == ["s"]
     late = {"mu": 0.0} if key == "as an iterable" else None
@@ -194,7 +207,8 @@ HARD: dict[str, Model] = {
         {
             "data": {"x": "(-oo, oo)", "y": "(-oo, oo)"},
             "parameters": {"m": "real", "r": "(-1, 1)", "s": "positive", "t": "positive"},
-            "density": "exp(-((x - m)**2/s**2 - 2*r*(x - m)*(y - m)/(s*t) + (y - m)**2/t**2)/(2*(1 - r**2)))/(2*pi*s*t*sqrt(1 - r**2))",
+            "density": "exp(-((x - m)**2/s**2 - 2*r*(x - m)*(y - m)/(s*t) + (y - m)**2/t**2)/(2*(1 - r**2)))"
+            "/(2*pi*s*t*sqrt(1 - r**2))",
             "normalises": False,
         }
     ),
@@ -209,7 +223,9 @@ def spent(function: Callable[[], object]) -> tuple[float, object]:
 
 @pytest.mark.parametrize("name", HARD)
 @pytest.mark.parametrize("in_thread", [False, True], ids=["main thread", "another thread"])
-def test_derive_returns_within_its_limit_and_a_second_and_leaves_no_worker(name: str, in_thread: bool) -> None:
+def test_derive_returns_within_its_limit_and_a_second_and_leaves_no_worker(
+    name: str, in_thread: bool
+) -> None:
     before = set(threading.enumerate())
     found: list[tuple[float, object]] = []
 
@@ -258,7 +274,9 @@ def test_six_times_the_same(name: str) -> None:
         again = derive(model)
         assert again == first
         assert again.estimator == first.estimator and again.steps == first.steps
-        assert _without_seconds(json.loads(json.dumps(again.to_dict(), sort_keys=True))) == _without_seconds(json.loads(stored))
+        assert _without_seconds(json.loads(json.dumps(again.to_dict(), sort_keys=True))) == _without_seconds(
+            json.loads(stored)
+        )
 
 
 def _without_seconds(table: object) -> object:
@@ -267,12 +285,11 @@ def _without_seconds(table: object) -> object:
     return [_without_seconds(v) for v in table] if isinstance(table, list) else table
 
 
-
 def weibull_of(data: str, shape: str, scale: str, order: tuple[str, ...]) -> Model:
     return Model.from_dict(
         {
             "data": {data: "(0, oo)"},
-            "parameters": {n: "positive" for n in order},
+            "parameters": dict.fromkeys(order, "positive"),
             "density": f"{shape}/{scale}*({data}/{scale})**({shape} - 1)*exp(-({data}/{scale})**{shape})",
         }
     )
@@ -292,7 +309,10 @@ def regression_of(data: str, names: tuple[str, str, str], order: tuple[str, ...]
     )
 
 
-@pytest.mark.parametrize("names", [("k", "b"), ("b", "k"), ("zeta", "a"), ("beta", "gamma"), ("S", "E1"), ("x", "n"), ("a_1", "a_0")])
+@pytest.mark.parametrize(
+    "names",
+    [("k", "b"), ("b", "k"), ("zeta", "a"), ("beta", "gamma"), ("S", "E1"), ("x", "n"), ("a_1", "a_0")],
+)
 def test_names_and_order_change_no_number(names: tuple[str, str]) -> None:
     shape, scale = names
     data = "t" if "x" in names else "x"

@@ -3,7 +3,23 @@
 from __future__ import annotations
 
 import pytest
-from sympy import FiniteSet, Interval, Range, Symbol, binomial, exp, factorial, gamma, log, loggamma, oo, pi, polygamma, sqrt, symbols
+from sympy import (
+    FiniteSet,
+    Interval,
+    Range,
+    Symbol,
+    binomial,
+    exp,
+    factorial,
+    gamma,
+    log,
+    loggamma,
+    oo,
+    pi,
+    polygamma,
+    sqrt,
+    symbols,
+)
 
 from symmle import Model, derive
 from symmle.certify.exponential import certify_family
@@ -37,7 +53,12 @@ FULL = {
         2,
         lambda q: [q["a"] / q["b"], polygamma(0, q["a"]) - log(q["b"])],
     ),
-    "bernoulli": (Model(p**m * (1 - p) ** (1 - m), data={m: FiniteSet(0, 1)}, parameters={p: UNIT}), None, 1, lambda q: [q["p"]]),
+    "bernoulli": (
+        Model(p**m * (1 - p) ** (1 - m), data={m: FiniteSet(0, 1)}, parameters={p: UNIT}),
+        None,
+        1,
+        lambda q: [q["p"]],
+    ),
     "poisson": (Model(a**m * exp(-a) / factorial(m), data={m: Range(0, oo)}), None, 1, lambda q: [q["a"]]),
     "weibull, k held": (Model(k / b * (x / b) ** (k - 1) * exp(-((x / b) ** k)), data=x), ("b",), 1, None),
     "regression": (
@@ -77,7 +98,7 @@ def test_full(name: str) -> None:
         expected = family.expected_statistics()
         assert isinstance(expected, list)
         at = {q: 1.3 + i / 7 if str(q) != "p" else 0.3 for i, q in enumerate(family.parameters)}
-        held = {q: 1.7 for q in family.held}
+        held = dict.fromkeys(family.held, 1.7)
         wanted = by_hand({str(q): v for q, v in {**at, **held}.items()})
         found_values = {}
         for e, t in zip(expected, family.statistics, strict=True):

@@ -32,7 +32,10 @@ def random_rows(columns: Tuple, stream: random.Random, size: int) -> Rows:
             return math.exp(stream.gauss(0.3, 0.8))
         return stream.random() if s is p else stream.gauss(0.7, 1.5)
 
-    return Rows({s: [mpmath.mpf(draw(s)) for _ in range(size)] for s in columns}, [stream.randint(1, 3) for _ in range(size)])
+    return Rows(
+        {s: [mpmath.mpf(draw(s)) for _ in range(size)] for s in columns},
+        [stream.randint(1, 3) for _ in range(size)],
+    )
 
 
 # what is positive on every sample that is not degenerate: (expression, columns)
@@ -46,7 +49,10 @@ STRICT: list[Expr] = [
     Mean(p, P) * (1 - Mean(p, P)),
     Mean(x, X),
     sqrt(Mean(x**2, X)) - Mean(x, X),
-    Mean(y**4, Y) - 4 * Mean(y**3, Y) * Mean(y, Y) + 6 * Mean(y**2, Y) * Mean(y, Y) ** 2 - 3 * Mean(y, Y) ** 4
+    Mean(y**4, Y)
+    - 4 * Mean(y**3, Y) * Mean(y, Y)
+    + 6 * Mean(y**2, Y) * Mean(y, Y) ** 2
+    - 3 * Mean(y, Y) ** 4
     - (Mean(y**2, Y) - Mean(y, Y) ** 2) ** 2,
     (Mean(y**2, YZ) - Mean(y, YZ) ** 2) * (Mean(z**2, YZ) - Mean(z, YZ) ** 2)
     - (Mean(y * z, YZ) - Mean(y, YZ) * Mean(z, YZ)) ** 2,
@@ -138,7 +144,9 @@ def test_every_sample_has_free_values_that_encode_it(means: tuple[Expr, ...]) ->
                         continue
                     del pending[symbol]
                     progress = True
-                    put = encoding.xreplace({s: S(str(n)) for s, n in {**values, **free}.items() if s in encoding.free_symbols})
+                    put = encoding.xreplace(
+                        {s: S(str(n)) for s, n in {**values, **free}.items() if s in encoding.free_symbols}
+                    )
                     if not unknown:
                         assert abs(put - S(str(values[symbol]))) < 1e-20
                         continue

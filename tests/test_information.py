@@ -1,14 +1,29 @@
-"""Fisher information: expected by E[score] = 0 or by integration against plain quadrature, observed against differences."""
+"""Fisher information: by E[score] = 0 or by integration, against plain quadrature of products of scores."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import integrate
-from sympy import FiniteSet, Interval, Matrix, Range, Symbol, beta, exp, factorial, gamma, oo, pi, sqrt, symbols
+from sympy import (
+    FiniteSet,
+    Interval,
+    Matrix,
+    Range,
+    Symbol,
+    beta,
+    exp,
+    factorial,
+    gamma,
+    oo,
+    pi,
+    sqrt,
+    symbols,
+)
 
 from symmle import Model, derive
 from symmle.algebra import Rows, compile_expression
@@ -24,7 +39,12 @@ UNIT = Interval.open(0, 1)
 
 # name: model, values, log density by hand, support for quadrature or the members to sum over
 MODELS: dict[str, tuple[Model, dict[str, float], Callable[..., float], tuple[float, float] | range]] = {
-    "exponential": (Model(lam * exp(-lam * x), data=x), {"lambda": 1.7}, lambda v, l: math.log(l) - l * v, (0, 40)),
+    "exponential": (
+        Model(lam * exp(-lam * x), data=x),
+        {"lambda": 1.7},
+        lambda v, l: math.log(l) - l * v,
+        (0, 40),
+    ),
     "normal": (
         Model(exp(-((y - mu) ** 2) / (2 * s**2)) / (s * sqrt(2 * pi)), data=y),
         {"mu": -0.4, "s": 1.3},
@@ -46,7 +66,13 @@ MODELS: dict[str, tuple[Model, dict[str, float], Callable[..., float], tuple[flo
     "beta": (
         Model(x ** (a - 1) * (1 - x) ** (b - 1) / beta(a, b), data={x: UNIT}),
         {"a": 2.4, "b": 3.1},
-        lambda v, a, b: (a - 1) * math.log(v) + (b - 1) * math.log1p(-v) - math.lgamma(a) - math.lgamma(b) + math.lgamma(a + b),
+        lambda v, a, b: (
+            (a - 1) * math.log(v)
+            + (b - 1) * math.log1p(-v)
+            - math.lgamma(a)
+            - math.lgamma(b)
+            + math.lgamma(a + b)
+        ),
         (1e-9, 1 - 1e-9),
     ),
     "poisson": (
@@ -102,7 +128,8 @@ def fisher_by_quadrature(name: str) -> np.ndarray:
             return sum(f(v) for v in support)
         middle = support[0] + (support[1] - support[0]) * 0.08
         return sum(
-            integrate.quad(f, lo, hi, limit=200, epsabs=1e-10)[0] for lo, hi in ((support[0], middle), (middle, support[1]))
+            integrate.quad(f, lo, hi, limit=200, epsabs=1e-10)[0]
+            for lo, hi in ((support[0], middle), (middle, support[1]))
         )
 
     p_ = len(at)
@@ -118,7 +145,10 @@ def test_expected_information_by_quadrature(name: str) -> None:
     numbers = {model.symbol(n): v for n, v in values.items()}
     rows = [Rows({model.declaration.samples[0].columns[0]: [1]}, [1])]  # n = 1
     found = np.array(
-        [[float(compile_expression(information.expected[i, j])(numbers, rows)) for j in range(len(order))] for i in range(len(order))]
+        [
+            [float(compile_expression(information.expected[i, j])(numbers, rows)) for j in range(len(order))]
+            for i in range(len(order))
+        ]
     )
     positions = [list(values).index(n) for n in order]
     wanted = fisher_by_quadrature(name)[np.ix_(positions, positions)]
@@ -126,7 +156,10 @@ def test_expected_information_by_quadrature(name: str) -> None:
     covariance = information.asymptotic_covariance
     assert covariance is not None
     inverse = np.array(
-        [[float(compile_expression(covariance[i, j])(numbers, rows)) for j in range(len(order))] for i in range(len(order))]
+        [
+            [float(compile_expression(covariance[i, j])(numbers, rows)) for j in range(len(order))]
+            for i in range(len(order))
+        ]
     )
     assert inverse @ found == pytest.approx(np.eye(len(order)), abs=1e-10)
 
@@ -142,7 +175,7 @@ def test_observed_information_is_minus_the_hessian_and_data_free_where_the_famil
 
 @pytest.mark.parametrize("name", ["cauchy", "lags", "several columns"])
 def test_none_with_the_reason(name: str) -> None:
-    tables = {
+    tables: dict[str, dict[str, Any]] = {
         "cauchy": {
             "data": {"x": "(-oo, oo)"},
             "parameters": {"m": "real", "s": "positive", "nu": "positive"},
@@ -180,7 +213,9 @@ def test_regression_has_the_information_of_its_covariates() -> None:
     at = {model.symbol("c"): 0.3, model.symbol("d"): -1.2, model.symbol("s"): 0.7}
     order = [str(q) for q in information.parameters]
     found = {
-        (order[i], order[j]): float(compile_expression(information.expected[i, j])(at, rows)) for i in range(3) for j in range(3)
+        (order[i], order[j]): float(compile_expression(information.expected[i, j])(at, rows))
+        for i in range(3)
+        for j in range(3)
     }
     assert found["c", "c"] == pytest.approx(4 / 0.49)
     assert found["c", "d"] == pytest.approx(sum(zs) / 0.49)

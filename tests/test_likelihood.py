@@ -46,7 +46,9 @@ MODELS: dict[str, tuple[Model, bool, dict[str, float], dict[str, list[float]], C
         False,
         {"mu": 0.7, "s": 1.9},
         {"y": YS},
-        lambda: sum(-((v - 0.7) ** 2) / (2 * 1.9**2) - math.log(1.9) - 0.5 * math.log(2 * math.pi) for v in YS),
+        lambda: sum(
+            -((v - 0.7) ** 2) / (2 * 1.9**2) - math.log(1.9) - 0.5 * math.log(2 * math.pi) for v in YS
+        ),
     ),
     "gamma": (
         Model(b**a * x ** (a - 1) * exp(-b * x) / gamma(a), data=x),
@@ -149,9 +151,8 @@ def test_two_samples_have_two_sizes() -> None:
     )
     likelihood = build_likelihood(model.declaration)
     u, w, rate = (model.symbol(n) for n in ("u", "w", "a"))
-    expected = (
-        Count(Tuple(u)) * (log(rate) - rate * Mean(u, Tuple(u)))
-        + Count(Tuple(w)) * (log(2) + log(rate) - 2 * rate * Mean(w, Tuple(w)))
+    expected = Count(Tuple(u)) * (log(rate) - rate * Mean(u, Tuple(u))) + Count(Tuple(w)) * (
+        log(2) + log(rate) - 2 * rate * Mean(w, Tuple(w))
     )
     assert (likelihood.log_likelihood - expected).expand() == 0
     assert not likelihood.is_single

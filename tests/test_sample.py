@@ -148,7 +148,9 @@ def test_written_as_sums_gives_each_nesting_an_index_of_its_own() -> None:
     assert written == sqrt(Sum((column[i] - inner) ** 2, (i, 1, size)) / size)
     # by value, with SymPy alone
     data = [1, 4, 7, 12]
-    value = written.subs(size, len(data)).doit().xreplace({column[r + 1]: Integer(v) for r, v in enumerate(data)})
+    value = (
+        written.subs(size, len(data)).doit().xreplace({column[r + 1]: Integer(v) for r, v in enumerate(data)})
+    )
     assert value**2 == Integer(66) / 4  # the mean is 6: (25 + 4 + 1 + 36)/4
     assert not written.has(SampleOperator)
 

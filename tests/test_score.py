@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 from sympy import Add, Mul, Symbol, Tuple, exp, gamma, log, pi, sqrt, symbols
@@ -66,13 +68,20 @@ def test_score_and_hessian_by_hand(name: str) -> None:
     def l(*at: float) -> float:
         return sum(log_density(v, *at) for v in XS)
 
+    def along(i: int, t: float) -> float:
+        return l(*values[:i], t, *values[i + 1 :])
+
+    def score_along(slope: Callable[..., Any], q: Symbol, t: float) -> float:
+        return float(slope({**at, q: t}, rows))
+
     at = dict(zip(parameters, values, strict=True))
     for i, p in enumerate(parameters):
-        numeric = central(lambda t, i=i: l(*values[:i], t, *values[i + 1 :]), values[i])
-        assert float(compile_expression(score.equations[p])(at, rows)) == pytest.approx(numeric, rel=1e-7, abs=1e-7)
+        numeric = central(partial(along, i), values[i])
+        assert float(compile_expression(score.equations[p])(at, rows)) == pytest.approx(
+            numeric, rel=1e-7, abs=1e-7
+        )
         for j, q in enumerate(parameters):
-            slope = compile_expression(score.equations[p])
-            numeric = central(lambda t, q=q, slope=slope: float(slope({**at, q: t}, rows)), values[j])
+            numeric = central(partial(score_along, compile_expression(score.equations[p]), q), values[j])
             order = score.parameters
             entry = score.hessian[order.index(p), order.index(q)]
             assert float(compile_expression(entry)(at, rows)) == pytest.approx(numeric, rel=1e-7, abs=1e-7)
@@ -82,7 +91,9 @@ def test_score_and_hessian_by_hand(name: str) -> None:
 def test_each_statistic_stands_once_and_parameters_outside_where_they_separate(name: str) -> None:
     score = ScoreSystem(build_likelihood(MODELS[name][0].declaration))
     for e in score.equations.values():
-        operators = [Mul(*(f for f in Mul.make_args(t) if isinstance(f, SampleOperator))) for t in Add.make_args(e)]
+        operators = [
+            Mul(*(f for f in Mul.make_args(t) if isinstance(f, SampleOperator))) for t in Add.make_args(e)
+        ]
         assert len(operators) == len(set(operators))
     if name in ("normal", "gamma"):
         for e in score.equations.values():
@@ -91,7 +102,10 @@ def test_each_statistic_stands_once_and_parameters_outside_where_they_separate(n
 
 def test_split_means_keeps_central_statistics_and_pulls_parameters_out() -> None:
     columns = Tuple(x)
-    assert split_means(Mean((x - a) ** 2, columns)) - (Mean(x**2, columns) - 2 * a * Mean(x, columns) + a**2) == 0
+    assert (
+        split_means(Mean((x - a) ** 2, columns)) - (Mean(x**2, columns) - 2 * a * Mean(x, columns) + a**2)
+        == 0
+    )
     central_moment = Mean((x - Mean(x, columns)) ** 2, columns)
     assert split_means(b * central_moment) == b * central_moment
     assert split_means(Mean(log(a * x), columns)) == log(a) + Mean(log(x), columns)

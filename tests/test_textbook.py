@@ -21,11 +21,17 @@ MODELS: dict[str, Model] = {
     "exponential": Model(lam * exp(-lam * x), data=x),
     "normal": Model(exp(-((y - mu) ** 2) / (2 * s**2)) / (s * sqrt(2 * pi)), data=y),
     "poisson": Model(a**m * exp(-a) / factorial(m), data={m: Range(0, oo)}),
-    "bernoulli": Model(p**m * (1 - p) ** (1 - m), data={m: FiniteSet(0, 1)}, parameters={p: Interval.open(0, 1)}),
+    "bernoulli": Model(
+        p**m * (1 - p) ** (1 - m), data={m: FiniteSet(0, 1)}, parameters={p: Interval.open(0, 1)}
+    ),
     "gamma": Model(b**a * x ** (a - 1) * exp(-b * x) / gamma(a), data=x),
     "weibull": Model(k / b * (x / b) ** (k - 1) * exp(-((x / b) ** k)), data=x),
-    "inverse gaussian": Model(sqrt(lam / (2 * pi * x**3)) * exp(-lam * (x - a) ** 2 / (2 * a**2 * x)), data=x),
-    "regression": Model(exp(-((y - c - d * z) ** 2) / (2 * s**2)) / (s * sqrt(2 * pi)), data=y, covariates=(z,)),
+    "inverse gaussian": Model(
+        sqrt(lam / (2 * pi * x**3)) * exp(-lam * (x - a) ** 2 / (2 * a**2 * x)), data=x
+    ),
+    "regression": Model(
+        exp(-((y - c - d * z) ** 2) / (2 * s**2)) / (s * sqrt(2 * pi)), data=y, covariates=(z,)
+    ),
     "zero-truncated poisson": Model(a**m * exp(-a) / (factorial(m) * (1 - exp(-a))), data={m: Range(1, oo)}),
 }
 DERIVED: dict[str, Derivation] = {}
@@ -40,7 +46,9 @@ def derived(name: str) -> Derivation:
 # sum of y 10, of z 6, of z**2 14, of y z 17, of y**2 30 at n = 4: Szz = 5, Szy = 2, Syy = 5
 SLOPE = 2 / 5
 ZTP = optimize.brentq(lambda t: t / (1 - math.exp(-t)) - 1.6, 1e-6, 50, xtol=1e-15, rtol=1e-15)
-SHAPE = optimize.brentq(lambda t: math.log(t) - special.digamma(t) - (math.log(3.0) - 0.8), 1e-3, 1e3, xtol=1e-14, rtol=1e-14)
+SHAPE = optimize.brentq(
+    lambda t: math.log(t) - special.digamma(t) - (math.log(3.0) - 0.8), 1e-3, 1e3, xtol=1e-14, rtol=1e-14
+)
 
 
 @pytest.mark.parametrize(
@@ -75,14 +83,21 @@ def test_estimates(name: str, statistics: dict, expected: dict[str, float]) -> N
 @pytest.mark.parametrize("scale", [1e-150, 1.0, 1e8, 1e150])
 def test_decimals_are_exact(scale: float) -> None:
     """Mean 1e8 and variance 1 from raw moments: nothing cancels, since a decimal is a rational."""
-    assert derived("exponential").estimate(statistics={"mean(x)": scale})["lambda"] == pytest.approx(1 / scale, rel=1e-14)
-    found = derived("normal").estimate(statistics={"mean(y)": "100000000.1", "mean(y**2)": "10000000020000001.01"})
+    assert derived("exponential").estimate(statistics={"mean(x)": scale})["lambda"] == pytest.approx(
+        1 / scale, rel=1e-14
+    )
+    found = derived("normal").estimate(
+        statistics={"mean(y)": "100000000.1", "mean(y**2)": "10000000020000001.01"}
+    )
     assert found["s"] == pytest.approx(1.0, rel=1e-12)
 
 
 def test_the_same_as_from_the_data() -> None:
     rows = [0.5, 2.25, 1.0, 4.0, 0.75]
-    for name, keys in (("exponential", {"mean(x)": lambda v: v}), ("inverse gaussian", {"mean(x)": lambda v: v, "mean(1/x)": lambda v: 1 / v})):
+    for name, keys in (
+        ("exponential", {"mean(x)": lambda v: v}),
+        ("inverse gaussian", {"mean(x)": lambda v: v, "mean(1/x)": lambda v: 1 / v}),
+    ):
         from_data = derived(name).estimate(rows)
         statistics = {key: sum(map(g, rows)) / 5 for key, g in keys.items()}
         assert derived(name).estimate(statistics=statistics) == pytest.approx(from_data, rel=1e-12)
@@ -116,7 +131,9 @@ def test_the_same_as_from_the_data() -> None:
     ],
     ids=lambda v: str(v)[:60],
 )
-def test_what_no_estimate_follows_from(name: str, statistics: dict, error: type[Exception], word: str) -> None:
+def test_what_no_estimate_follows_from(
+    name: str, statistics: dict, error: type[Exception], word: str
+) -> None:
     with pytest.raises(error) as caught:
         derived(name).estimate(statistics=statistics)
     assert word in str(caught.value)
@@ -141,6 +158,8 @@ def test_two_samples_have_counts_of_their_own() -> None:
 def test_what_was_held_fixed_gets_its_value_with_the_statistics() -> None:
     derivation = derive(MODELS["normal"], fixed=("mu",))
     statistics = {"mean(y)": 2, "mean(y**2)": 8}
-    assert derivation.estimate(statistics=statistics, fixed={"mu": 1})["s"] == pytest.approx(math.sqrt(8 - 4 + 1))
+    assert derivation.estimate(statistics=statistics, fixed={"mu": 1})["s"] == pytest.approx(
+        math.sqrt(8 - 4 + 1)
+    )
     with pytest.raises(DataError, match="mu"):
         derivation.estimate(statistics=statistics)

@@ -9,6 +9,7 @@ import pytest
 from sympy import Basic, Eq, Expr, Interval, Rational, Tuple, exp, gamma, log, oo, pi, sqrt, symbols
 
 from symmle import Model, derive
+from symmle.certify.exponential import FullExponentialFamily
 from symmle.derivation import Derivation
 from symmle.record import Relation, Step
 from symmle.sample import Mean
@@ -23,7 +24,9 @@ MODELS: dict[str, Model] = {
     "gamma": Model(b**a * x ** (a - 1) * exp(-b * x) / gamma(a), data=x),
     "weibull": Model(k / b * (x / b) ** (k - 1) * exp(-((x / b) ** k)), data=x),
     "lindley": Model(a**2 * (1 + x) * exp(-a * x) / (1 + a), data=x),
-    "benini": Model(exp(-a * log(x) - b * log(x) ** 2) * (a / x + 2 * b * log(x) / x), data={x: Interval(1, oo)}),
+    "benini": Model(
+        exp(-a * log(x) - b * log(x) ** 2) * (a / x + 2 * b * log(x) / x), data={x: Interval(1, oo)}
+    ),
 }
 DERIVED: dict[str, Derivation] = {}
 
@@ -73,8 +76,20 @@ TAMPERED: list[tuple[str, Relation, str, str, Callable[[Step], Step]]] = [
     ("lindley", Relation.ROOTS, "solve", "another root", first_after(lambda e: Tuple(1 / e.args[0]))),
     ("weibull", Relation.PROFILE, "eliminate", "off in the 20th digit", first_after(times)),
     ("weibull", Relation.PROFILE, "eliminate", "far off", first_after(lambda e: times(e, Rational(3, 2)))),
-    ("normal", Relation.EQUIVALENT, "moment", "a right side off", first_after(lambda e: Eq(e.args[0], e.args[1] + Rational(1, 10**12), evaluate=False))),
-    ("normal", Relation.EQUIVALENT, "moment", "one equation twice", lambda t: replace(t, after=(t.after[0], t.after[0]))),
+    (
+        "normal",
+        Relation.EQUIVALENT,
+        "moment",
+        "a right side off",
+        first_after(lambda e: Eq(e.args[0], e.args[1] + Rational(1, 10**12), evaluate=False)),
+    ),
+    (
+        "normal",
+        Relation.EQUIVALENT,
+        "moment",
+        "one equation twice",
+        lambda t: replace(t, after=(t.after[0], t.after[0])),
+    ),
     ("normal", Relation.EQUIVALENT, "moment", "one equation lost", lambda t: replace(t, after=t.after[:1])),
     ("benini", Relation.IMPLIED, "combine", "off in the 20th digit", first_after(times)),
     (
@@ -89,7 +104,9 @@ TAMPERED: list[tuple[str, Relation, str, str, Callable[[Step], Step]]] = [
 
 
 @pytest.mark.parametrize(
-    ("name", "relation", "rule", "how", "tamper"), TAMPERED, ids=[f"{r.value} {n}: {h}" for n, r, _, h, _ in TAMPERED]
+    ("name", "relation", "rule", "how", "tamper"),
+    TAMPERED,
+    ids=[f"{r.value} {n}: {h}" for n, r, _, h, _ in TAMPERED],
 )
 def test_a_true_step_holds_and_a_false_one_fails(
     name: str, relation: Relation, rule: str, how: str, tamper: Callable[[Step], Step]
@@ -107,7 +124,8 @@ def test_a_true_step_holds_and_a_false_one_fails(
 def test_a_tampered_certificate_fails_its_step() -> None:
     step = step_of("gamma", Relation.THEOREM)
     certificate = step.detail("certificate")
-    wrong = replace(certificate, constant=certificate.constant + certificate.parameters[0])  # type: ignore[union-attr, type-var]
+    assert isinstance(certificate, FullExponentialFamily)
+    wrong = replace(certificate, constant=certificate.constant + certificate.parameters[0])
     assert not check("gamma", replace(step, details=(("certificate", wrong),)))
 
 
@@ -123,7 +141,9 @@ def test_a_conditional_minimum_is_no_profile() -> None:
     column = model.declaration.samples[0].columns[0]
     m = Mean(column, (column,))
     minimum = (m + sqrt(m**2 - 8)) / 4
-    verification = verifier.verify([Step("eliminate", (score,), (Tuple(minimum),), Relation.PROFILE, (parameter,))])
+    verification = verifier.verify(
+        [Step("eliminate", (score,), (Tuple(minimum),), Relation.PROFILE, (parameter,))]
+    )
     assert not verification, str(verification)
 
 

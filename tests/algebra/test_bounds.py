@@ -66,6 +66,8 @@ BOUNDS = {a: POSITIVE, b: ABOVE_TWO, u: UNIT, w: CLOSED_UNIT, r: REAL, q: Bounds
         (log(b), log(2), oo, False, True),
         (log(1 - u), -oo, 0, True, True),
         (u**2, 0, 1, True, True),
+        (b**2, 4, oo, False, True),
+        (b**-3, 0, Rational(1, 8), True, False),
         (q**2, 0, 9, False, False),
         (q**3, -27, 8, False, False),
         (Abs(q), 0, 3, False, False),

@@ -24,5 +24,7 @@ print("done")
 
 def test_a_traced_program_returns() -> None:
     # in a process of its own: what this guards against hangs the interpreter at no Python line
-    run = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False
+    )
     assert run.stdout.strip() == "done", run.stderr[-500:]

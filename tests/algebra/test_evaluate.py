@@ -8,7 +8,20 @@ from statistics import fmean
 import mpmath
 import pytest
 from scipy import special
-from sympy import Expr, LambertW, Rational, Symbol, Tuple, besseli, exp, log, loggamma, polygamma, sqrt, symbols
+from sympy import (
+    Expr,
+    LambertW,
+    Rational,
+    Symbol,
+    Tuple,
+    besseli,
+    exp,
+    log,
+    loggamma,
+    polygamma,
+    sqrt,
+    symbols,
+)
 
 from symmle.algebra import Rows, compile_expression, evaluate, is_close
 from symmle.sample import Count, Maximum, Mean, Median, Minimum, Quantile, Total
@@ -47,7 +60,11 @@ wbar = weighted(XS)
         (Mean((x - Mean(x, X)) ** 2, X), [ROWS_X], fmean((v - xbar) ** 2 for v in XS)),
         (Mean((x - Mean(x, X)) ** 2, X), [WEIGHTED], weighted([(v - wbar) ** 2 for v in XS])),
         (sqrt(Mean(Mean(x, X) * x**2 / mu, X)), [ROWS_X], math.sqrt(xbar * fmean(v * v for v in XS) / 2)),
-        (Mean((z - Mean(z, ZX)) * x, ZX), [PAIRS], fmean((a - 0.6) * b for a, b in zip([-1, 0, 2, 5, -3], XS, strict=True))),
+        (
+            Mean((z - Mean(z, ZX)) * x, ZX),
+            [PAIRS],
+            fmean((a - 0.6) * b for a, b in zip([-1, 0, 2, 5, -3], XS, strict=True)),
+        ),
         (Count(X) * Mean(x, X) - Count(Y) * Mean(y, Y), [ROWS_X, ROWS_Y], 16 - 5),
         (Count(X) * Mean(x, X) - Count(Y) * Mean(y, Y), [ROWS_Y, ROWS_X], 16 - 5),
         (Minimum(x, X), [ROWS_X], 0.5),
@@ -69,7 +86,9 @@ wbar = weighted(XS)
     ids=str,
 )
 def test_value(expression: Expr, samples: list[Rows], expected: float) -> None:
-    assert float(compile_expression(expression)(VALUES, samples)) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert float(compile_expression(expression)(VALUES, samples)) == pytest.approx(
+        expected, rel=1e-9, abs=1e-12
+    )
 
 
 def test_digits_hold_beyond_doubles() -> None:
@@ -95,7 +114,13 @@ def test_a_sample_that_is_missing_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("first", "second", "digits", "close"),
-    [(1.0, 1.0 + 1e-12, 10, True), (1.0, 1.0 + 1e-8, 10, False), (0, 1e-12, 10, True), (1e20, 1e20 + 1e5, 14, True), (1, -1, 1, False)],
+    [
+        (1.0, 1.0 + 1e-12, 10, True),
+        (1.0, 1.0 + 1e-8, 10, False),
+        (0, 1e-12, 10, True),
+        (1e20, 1e20 + 1e5, 14, True),
+        (1, -1, 1, False),
+    ],
 )
 def test_is_close(first: float, second: float, digits: int, close: bool) -> None:
     assert is_close(mpmath.mpf(first), mpmath.mpf(second), digits) is close

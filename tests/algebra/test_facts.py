@@ -194,7 +194,12 @@ def test_a_claimed_sign_holds_at_random_points(expression: Expr, seed: int) -> N
             mean, gap = mpmath.exp(stream.gauss(0, 1.2)), mpmath.exp(stream.gauss(-1, 1.5))
             edge = stream.gauss(0, 1.5)
             value = f(
-                mean, mean**2 + gap, gap, mpmath.mpf(stream.random()), mpmath.mpf(edge), edge + mpmath.exp(stream.gauss(0, 1))
+                mean,
+                mean**2 + gap,
+                gap,
+                mpmath.mpf(stream.random()),
+                mpmath.mpf(edge),
+                edge + mpmath.exp(stream.gauss(0, 1)),
             )
             assert mpmath.sign(value) == sign or (sign == 0 and abs(value) < 1e-40), (expression, sign, value)
 

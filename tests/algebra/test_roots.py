@@ -9,6 +9,7 @@ from sympy import (
     Expr,
     Float,
     LambertW,
+    S,
     Symbol,
     besseli,
     cos,
@@ -17,7 +18,6 @@ from sympy import (
     log,
     loggamma,
     oo,
-    S,
     sin,
     sqrt,
     symbols,
@@ -48,7 +48,7 @@ def real_values(roots: Roots, at: dict) -> list[float]:
         value = complex(root.xreplace(at).evalf(25))
         if abs(value.imag) < 1e-18 * max(1.0, abs(value.real)):
             found.append(value.real)
-    return sorted(set(round(value, 12) for value in found))
+    return sorted({round(value, 12) for value in found})
 
 
 # equation, unknown, numbers for the other symbols, the domain in which roots are compared, the roots there
@@ -78,7 +78,9 @@ TABLE: list[tuple[Expr, Symbol, dict, tuple[float, float], list[float]]] = [
 ]
 
 
-@pytest.mark.parametrize(("equation", "unknown", "at", "domain", "expected"), TABLE, ids=lambda e: str(e)[:40])
+@pytest.mark.parametrize(
+    ("equation", "unknown", "at", "domain", "expected"), TABLE, ids=lambda e: str(e)[:40]
+)
 def test_roots_by_value(
     equation: Expr, unknown: Symbol, at: dict, domain: tuple[float, float], expected: list[float]
 ) -> None:
@@ -107,14 +109,18 @@ def test_lambert_by_both_branches(name: str) -> None:
     equation, unknown, (low, high), values = LAMBERT[name]
     answer = solve_equation(equation, unknown, FACTS)
     assert isinstance(answer, Roots), answer
-    branches = {w.args[1] if len(w.args) > 1 else S.Zero for root in answer.roots for w in root.atoms(LambertW)}
+    branches = {
+        w.args[1] if len(w.args) > 1 else S.Zero for root in answer.roots for w in root.atoms(LambertW)
+    }
     assert branches == {S.Zero, S.NegativeOne}
     f = equation.subs(W, 1 * W)
     for number in values:
         with mpmath.workdps(30):
 
             def g(s: object, number: float = number) -> mpmath.mpf:
-                return mpmath.mpf(str(f.xreplace({W: Float(str(number), 30), unknown: Float(str(s), 30)}).evalf(30)))
+                return mpmath.mpf(
+                    str(f.xreplace({W: Float(str(number), 30), unknown: Float(str(s), 30)}).evalf(30))
+                )
 
             # bisection inside the range, with nothing of the rules
             a, b = mpmath.mpf(low), mpmath.mpf(high)
@@ -135,7 +141,7 @@ NOT_SOLVED = [
     (v + sin(v) - r, v),
     (t + log(t) + exp(t) - W, t),
     (v**5 - v - r, v),
-    (t ** t - W - t**c, t),
+    (t**t - W - t**c, t),
     (W - V, t),  # the unknown does not occur
     (1 / t, t),  # vanishes nowhere
 ]

@@ -6,7 +6,22 @@ import pickle
 from dataclasses import replace
 
 import pytest
-from sympy import Expr, FiniteSet, Interval, Range, Rational, S, Symbol, exp, factorial, gamma, log, oo, pi, sqrt, symbols
+from sympy import (
+    Expr,
+    FiniteSet,
+    Interval,
+    Range,
+    Rational,
+    S,
+    Symbol,
+    exp,
+    factorial,
+    gamma,
+    oo,
+    pi,
+    sqrt,
+    symbols,
+)
 
 from symmle import Model, derive
 from symmle.certify.exponential import FullExponentialFamily, certify_family
@@ -62,7 +77,9 @@ def local_certificate() -> NegativeDefinite:
     derivation = derive(model)
     likelihood = build_likelihood(model.declaration)
     values = dict(derivation.estimator.closed)
-    found = certify_local(likelihood, ScoreSystem(likelihood).hessian, values, derivation.estimator.conditions)
+    found = certify_local(
+        likelihood, ScoreSystem(likelihood).hessian, values, derivation.estimator.conditions
+    )
     assert isinstance(found, NegativeDefinite), found
     assert len(found.minors) == 2
     return found
@@ -75,7 +92,9 @@ ALL: list[Certificate] = [
 ]
 
 
-@pytest.mark.parametrize("certificate", ALL, ids=lambda c: f"{type(c).__name__} {c.declaration.samples[0].density}"[:60])
+@pytest.mark.parametrize(
+    "certificate", ALL, ids=lambda c: f"{type(c).__name__} {c.declaration.samples[0].density}"[:60]
+)
 def test_a_certificate_checks_itself_again_after_storing(certificate: Certificate) -> None:
     again = pickle.loads(pickle.dumps(certificate))
     assert again == certificate
@@ -96,7 +115,10 @@ def test_a_family_that_was_tampered_with_fails(name: str, field: str) -> None:
     tampered: dict[str, object] = {
         "constant": c.constant + theta * Rational(1, 10**12),
         "coefficients": (c.coefficients[0] * (1 + Rational(1, 10**12)), *c.coefficients[1:]),
-        "statistics": (c.statistics[0] + Rational(1, 10**12) * theta * Mean(columns[0] ** 3, columns), *c.statistics[1:]),
+        "statistics": (
+            c.statistics[0] + Rational(1, 10**12) * theta * Mean(columns[0] ** 3, columns),
+            *c.statistics[1:],
+        ),
         "determinant": c.determinant * 2,
         "declaration": FAMILIES["poisson" if name != "poisson" else "exponential"].declaration,
     }
@@ -140,7 +162,9 @@ def test_a_local_certificate_that_was_tampered_with_fails() -> None:
 
 theta = Symbol("theta", positive=True)
 NOT_GLOBAL: dict[str, Model] = {
-    "root is a minimum, support moves": Model(theta * exp(theta**2 - theta * x), data={x: Interval(theta, oo)}),
+    "root is a minimum, support moves": Model(
+        theta * exp(theta**2 - theta * x), data={x: Interval(theta, oo)}
+    ),
     "cauchy location": Model(1 / (pi * (1 + (y - mu) ** 2)), data=y),
     "correlation, unit variances": Model.from_dict(
         {
@@ -193,7 +217,9 @@ def test_no_certificate_of_a_global_maximum(name: str) -> None:
 def test_one_sign_change_is_counted_on_coefficients(score: Expr, one: bool) -> None:
     likelihood = build_likelihood(Model(a * exp(-a * x), data=x).declaration)
     (parameter,), (column,) = likelihood.parameters, likelihood.forms[0].columns
-    mapped = score.subs(a, parameter).replace(lambda e: isinstance(e, Mean), lambda e: Mean(column, (column,)))
+    mapped = score.subs(a, parameter).replace(
+        lambda e: isinstance(e, Mean), lambda e: Mean(column, (column,))
+    )
     answer = certify_sign(likelihood, parameter, mapped, ())
     assert isinstance(answer, OneSignChange) is one, answer
 
@@ -201,7 +227,13 @@ def test_one_sign_change_is_counted_on_coefficients(score: Expr, one: bool) -> N
 def test_coefficient_signs_say_why_they_are_not_known() -> None:
     weibull = build_likelihood(Model(a * x ** (a - 1) * exp(-(x**a)), data=x).declaration)
     (parameter,) = weibull.parameters
-    assert "holds the parameter" in coefficient_signs(ScoreSystem(weibull).equations[parameter], parameter, weibull)
-    logarithmic = build_likelihood(Model(FAMILIES["gamma"].declaration.samples[0].density, data=x, constants={b: 1}).declaration)
+    assert "holds the parameter" in coefficient_signs(
+        ScoreSystem(weibull).equations[parameter], parameter, weibull
+    )
+    logarithmic = build_likelihood(
+        Model(FAMILIES["gamma"].declaration.samples[0].density, data=x, constants={b: 1}).declaration
+    )
     (parameter,) = logarithmic.parameters
-    assert isinstance(coefficient_signs(ScoreSystem(logarithmic).equations[parameter], parameter, logarithmic), str)
+    assert isinstance(
+        coefficient_signs(ScoreSystem(logarithmic).equations[parameter], parameter, logarithmic), str
+    )

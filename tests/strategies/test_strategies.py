@@ -7,7 +7,22 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from scipy import optimize, special
-from sympy import Expr, Interval, Range, Symbol, exp, factorial, gamma, log, oo, pi, sqrt, symbols, besseli, cos
+from sympy import (
+    Expr,
+    Interval,
+    Range,
+    Symbol,
+    besseli,
+    cos,
+    exp,
+    factorial,
+    gamma,
+    log,
+    oo,
+    pi,
+    sqrt,
+    symbols,
+)
 
 from symmle import Model
 from symmle.algebra import Rows, compile_expression
@@ -30,21 +45,25 @@ m = Symbol("m", integer=True, nonnegative=True)
 MODELS: dict[str, Model] = {
     "exponential": Model(lam * exp(-lam * x), data=x),
     "normal": Model(exp(-((y - mu) ** 2) / (2 * s**2)) / (s * sqrt(2 * pi)), data=y),
-    "inverse gaussian": Model(sqrt(lam / (2 * pi * x**3)) * exp(-lam * (x - a) ** 2 / (2 * a**2 * x)), data=x),
+    "inverse gaussian": Model(
+        sqrt(lam / (2 * pi * x**3)) * exp(-lam * (x - a) ** 2 / (2 * a**2 * x)), data=x
+    ),
     "gamma": Model(b**a * x ** (a - 1) * exp(-b * x) / gamma(a), data=x),
     "weibull": Model(k / b * (x / b) ** (k - 1) * exp(-((x / b) ** k)), data=x),
     "gumbel": Model(exp(-(y - mu) / s - exp(-(y - mu) / s)) / s, data=y),
     "lomax": Model(a / b * (1 + x / b) ** (-a - 1), data=x),
-    "generalised gamma": Model(
-        c / b * (x / b) ** (d - 1) * exp(-((x / b) ** c)) / gamma(d / c), data=x
+    "generalised gamma": Model(c / b * (x / b) ** (d - 1) * exp(-((x / b) ** c)) / gamma(d / c), data=x),
+    "benini": Model(
+        exp(-a * log(x) - b * log(x) ** 2) * (a / x + 2 * b * log(x) / x), data={x: Interval(1, oo)}
     ),
-    "benini": Model(exp(-a * log(x) - b * log(x) ** 2) * (a / x + 2 * b * log(x) / x), data={x: Interval(1, oo)}),
     "lindley": Model(a**2 * (1 + x) * exp(-a * x) / (1 + a), data=x),
     "cauchy": Model(1 / (pi * s * (1 + ((y - mu) / s) ** 2)), data=y),
     "scale from two means": Model(exp(-((y - a) ** 2) / (2 * a**2)) / (a * sqrt(2 * pi)), data=y),
     "poisson": Model(a**m * exp(-a) / factorial(m), data={m: Range(0, oo)}),
     "von mises": Model(
-        exp(k * cos(y - mu)) / (2 * pi * besseli(0, k)), data={y: Interval(-pi, pi)}, parameters={mu: Interval.Lopen(-pi, pi), k: Interval.open(0, oo)}
+        exp(k * cos(y - mu)) / (2 * pi * besseli(0, k)),
+        data={y: Interval(-pi, pi)},
+        parameters={mu: Interval.Lopen(-pi, pi), k: Interval.open(0, oo)},
     ),
 }
 
@@ -85,7 +104,9 @@ TABLE: list[tuple[Strategy, str, set[str] | None, set[str], str]] = [
 @pytest.mark.parametrize(
     ("strategy", "name", "closed", "left", "reason"), TABLE, ids=[f"{t[0].name} {t[1]}" for t in TABLE]
 )
-def test_solves_or_says_why_not(strategy: Strategy, name: str, closed: set[str] | None, left: set[str], reason: str) -> None:
+def test_solves_or_says_why_not(
+    strategy: Strategy, name: str, closed: set[str] | None, left: set[str], reason: str
+) -> None:
     problem = problem_of(name)
     answer = strategy.attempt(problem)
     if closed is None:
@@ -153,8 +174,12 @@ def test_an_eliminated_parameter_is_the_conditional_maximum(name: str) -> None:
     (candidate,) = answer.candidates
     column = model.declaration.samples[0].columns[0]
     f = compile_expression(candidate.closed[model.symbol(closed)])
-    found = float(f({model.symbol(n): v for n, v in held.items()}, [Rows({column: list(DATA)}, [1] * len(DATA))]))
-    best = optimize.minimize_scalar(lambda t: -by_hand(t, **held), bounds=bracket, method="bounded", options={"xatol": 1e-11})
+    found = float(
+        f({model.symbol(n): v for n, v in held.items()}, [Rows({column: list(DATA)}, [1] * len(DATA))])
+    )
+    best = optimize.minimize_scalar(
+        lambda t: -by_hand(t, **held), bounds=bracket, method="bounded", options={"xatol": 1e-11}
+    )
     assert found == pytest.approx(best.x, rel=1e-5)
 
 
