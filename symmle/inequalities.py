@@ -329,13 +329,14 @@ class SampleFacts:
             self.encoding[symbol] = expand(sum(factor[i, k] * factor[j, k] for k in range(j + 1)))
         for i in range(n):
             d = factor[i, i]
-            earlier = [k for k in range(i) if factor[i, k] != 0]
+            earlier = [k for k in range(i) if (i, k) in matrix]
+            rows = [*earlier, i]
             if raw and not earlier:
                 self._zero(d, _not_all_zero(group[i], columns))
             elif not earlier:
                 self._zero(d, not_all_equal(group[i], columns))
-            else:
-                minor = self.show(_determinant(matrix, earlier + [i]))
+            elif all((a, b) in matrix for a in rows for b in rows if b <= a):
+                minor = self.show(_determinant(matrix, rows))
                 reading = "not proportional" if raw else "not on a line"
                 names = tuple(group[k] for k in (*earlier, i))
                 self._zero(d, Condition(Gt(minor, 0, evaluate=False), reading, names))
