@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import _thread
 import ctypes
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -98,6 +99,37 @@ class _Watchdog(threading.Thread):
 _local = threading.local()
 
 
+class _Quiet:
+    """Interrupts that land in finalizers, where Python reports what it cannot raise, are not reported.
+
+    They are raised again. Counted, so that budgets of several threads share one hook.
+    """
+
+    lock = threading.Lock()
+    users = 0
+    before: Any = None
+
+    @classmethod
+    def hook(cls, unraisable: Any) -> None:
+        if unraisable.exc_type is not _Interrupt:
+            cls.before(unraisable)
+
+    @classmethod
+    def begin(cls) -> None:
+        with cls.lock:
+            if cls.users == 0:
+                cls.before = sys.unraisablehook
+                sys.unraisablehook = cls.hook
+            cls.users += 1
+
+    @classmethod
+    def end(cls) -> None:
+        with cls.lock:
+            cls.users -= 1
+            if cls.users == 0 and sys.unraisablehook == cls.hook:
+                sys.unraisablehook = cls.before
+
+
 def _leave(watchdog: _Watchdog, depth: int) -> None:
     while True:
         try:
@@ -109,6 +141,7 @@ def _leave(watchdog: _Watchdog, depth: int) -> None:
         _local.watchdog = None
         watchdog.closing.release()
         watchdog.join()
+        _Quiet.end()
 
 
 def attempt_within(
@@ -121,6 +154,7 @@ def attempt_within(
     """
     watchdog = getattr(_local, "watchdog", None)
     if watchdog is None:
+        _Quiet.begin()
         watchdog = _local.watchdog = _Watchdog(threading.get_ident())
         watchdog.start()
     depth = len(watchdog.deadlines) + 1

@@ -93,9 +93,11 @@ def _conditions(
             whole = inside
             if kind == "denominator":
                 whole = Condition(Ne(known.show(requirement), 0, evaluate=False), "defined", (p,))
+            elif kind == "root":
+                whole = Condition(Ge(known.show(requirement), 0, evaluate=False), "defined", (p,))
             elif kind == "logarithm":
                 whole = Condition(Gt(known.show(requirement), 0, evaluate=False), "defined", (p,))
-            needed = known.conditions_of(requirement, facts, whole, kind == "closed domain")
+            needed = known.conditions_of(requirement, facts, whole, kind in ("closed domain", "root"))
             open_sign = kind == "logarithm" and facts.decide_sign(requirement) != 1
             if open_sign and whole is not None and whole not in needed:
                 needed = (*needed, whole)
@@ -121,7 +123,15 @@ def _requirements(domain: Set, value: Expr) -> list[tuple[Expr, str]]:
             if bound not in (oo, -oo)
         ]
     )
-    found.extend((d, "denominator") for d in [fraction(together(value))[1]] if not d.is_number)
+    denominators = [fraction(together(value))[1]]
+    roots = []
+    for power in sorted(value.atoms(Pow), key=lambda n: n.sort_key()):
+        if power.exp.could_extract_minus_sign():
+            denominators.append(power.base)
+        elif power.exp.is_integer is False:
+            roots.append(power.base)
+    found.extend((d, "denominator") for d in dict.fromkeys(denominators) if not d.is_number)
+    found.extend((b, "root") for b in dict.fromkeys(roots) if not b.is_number)
     found.extend((n.args[0], "logarithm") for n in sorted(value.atoms(log), key=str))
     return found
 
