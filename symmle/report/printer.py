@@ -177,7 +177,9 @@ class TextbookPrinter(LatexFunctions, LatexPrinter):
     def _print_MatrixBase(self, matrix: Any) -> str:
         entries = [[self._print(e) for e in matrix.row(r)] for r in range(matrix.rows)]
         rows = [" & ".join(rf"\displaystyle {e}" if self.is_tall(e) else e for e in row) for row in entries]
-        return r"\begin{pmatrix} " + r" \\[1ex] ".join(rows) + r" \end{pmatrix}"
+        tall = any(self.is_tall(e) for row in entries for e in row)
+        gap = r" \\[2.5ex] " if tall else r" \\[0.5ex] "  # fractions in neighbouring rows must not touch
+        return r"\begin{pmatrix} " + gap.join(rows) + r" \end{pmatrix}"
 
     _print_ImmutableDenseMatrix = _print_MutableDenseMatrix = _print_MatrixBase
 
