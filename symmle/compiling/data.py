@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sympy import Set, Symbol
+from sympy import Interval, Range, S, Set, Symbol
 
 from symmle.compiling.columns import Column, column_of, is_table, names_of, read_column
 from symmle.compiling.supports import Bounds, holds_booleans, is_discrete, not_whole, outside
@@ -20,7 +20,48 @@ Array = NDArray[Any]
 BLOCK = 1 << 15  # rows a block: a few such columns stay in the second-level cache
 
 LONG_BLOCK = 1 << 20  # for plain reductions, which leave no temporaries behind
-PIVOT_ROWS = 500  # about so many rows give the pivot
+BLOCK_OF_SUMS = 1 << 17  # for two reductions of one column, one after the other
+PIVOT_ROWS = 512  # about so many rows give the pivot
+RUN = 16  # rows that lie together where some rows stand for all
+
+
+class ByColumn(dict[Symbol, float]):
+    """A number for each column, found when first asked for."""
+
+    def __init__(self, columns: Mapping[Symbol, Array], find: Callable[[Array], float]):
+        super().__init__()
+        self.columns = columns
+        self.find = find
+
+    def __missing__(self, column: Symbol) -> float:
+        self[column] = found = self.find(self.columns[column])
+        return found
+
+    def __reduce__(self) -> Any:
+        return (dict, ({c: self[c] for c in self.columns},))
+
+
+def _largest(values: Array) -> float:
+    return float(_reduced(np.maximum.reduce, values))
+
+
+def _smallest(values: Array) -> float:
+    return float(_reduced(np.minimum.reduce, values))
+
+
+def _middle(values: Array) -> float:
+    """A double near the mean, from some rows; half of each, since the sum of large values would overflow."""
+    some = spread_rows(values, PIVOT_ROWS)
+    mean = float(np.add.reduce(some * (0.5 / len(some)))) * 2
+    return min(max(mean, float(np.min(some))), float(np.max(some)))
+
+
+def spread_rows(values: Array, count: int) -> Array:
+    """About `count` rows from everywhere, in runs of 16 that share lines of the cache."""
+    step = len(values) // max(1, count // RUN)
+    if step <= RUN:
+        return values
+    return np.ascontiguousarray(values[: step * (count // RUN)].reshape(-1, step)[:, :RUN]).ravel()
 
 
 @dataclass
@@ -34,6 +75,7 @@ class Sample:
     minimum: dict[Symbol, float] = field(default_factory=dict)
     maximum: dict[Symbol, float] = field(default_factory=dict)
     pivot: dict[Symbol, float] = field(default_factory=dict)  # doubles near the means
+    total: dict[Symbol, float] = field(default_factory=dict)  # plain sums of columns without weights
     index: Array | None = None  # row numbers in what the user gave, where rows were left out
     offset: int = 0  # rows that a lag drops at the front
     cache: dict[Any, Any] = field(default_factory=dict, repr=False)  # scaled copies, distinct rows
@@ -71,7 +113,11 @@ class Table:
 
 
 def read_table(
-    model: Any, data: Any, weights: Any = None, constants: Mapping[Symbol, Any] | None = None
+    model: Any,
+    data: Any,
+    weights: Any = None,
+    constants: Mapping[Symbol, Any] | None = None,
+    summed: Collection[Symbol] = (),
 ) -> Table:
     """The rows of a data set as the model's samples: float64 columns, checked against the support.
 
@@ -88,6 +134,8 @@ def read_table(
         samples, a dict by the name of a data column of each.
     constants
         Values of constants that the declaration leaves open.
+    summed
+        Columns of which the plain sum will be wanted: it is taken here, and shows what is not finite.
 
     Raises
     ------
@@ -101,7 +149,7 @@ def read_table(
     samples = []
     for part in declaration.samples:
         part_weights = _weights_of_part(part, weights, len(declaration.samples), name)
-        samples.append(_read_sample(declaration, part, raw, part_weights, known, name))
+        samples.append(_read_sample(declaration, part, raw, part_weights, known, name, summed))
     return Table(tuple(samples), getattr(model, "name", "") or "")
 
 
@@ -168,6 +216,7 @@ def _read_sample(
     weights: Any,
     constants: Mapping[Symbol, Any],
     name: str,
+    summed: Collection[Symbol] = (),
 ) -> Sample:
     read = {
         column: read_column(raw[column.name], f"{name}, column `{column.name}`")
@@ -202,8 +251,10 @@ def _read_sample(
     if sample.rows == 0:
         raise DataError(f"{name}: no rows are left after the lag, the mask and the weights. Pass more rows.")
     bounds = Bounds(constants, sample.columns)
+    sample.maximum = ByColumn(sample.columns, _largest)
+    sample.pivot = ByColumn(sample.columns, _middle)
     for column in part.all_columns:
-        _summarise(sample, column, name)
+        _summarise(sample, column, name, column in summed and sample.weights is None)
         support = part.support.get(column, declaration.given_domains.get(column))
         if column in declaration.lags and support is None:
             source = declaration.lags[column]
@@ -289,34 +340,43 @@ def _kept_rows(
     return keep
 
 
-def _summarise(sample: Sample, column: Symbol, name: str) -> None:
-    """One pass, in blocks: extremes (a NaN or an inf shows in them), and a pivot near the mean."""
+def _reduced(reduce: Any, values: Array) -> Any:
+    parts = [reduce(values[low : low + LONG_BLOCK]) for low in range(0, len(values), LONG_BLOCK)]
+    return parts[0] if len(parts) == 1 else reduce(parts)
+
+
+def _summarise(sample: Sample, column: Symbol, name: str, summed: bool) -> None:
+    """Extremes (a NaN or an inf shows in them, or in the sum), and a pivot near the mean."""
     values = sample.columns[column]
-    minimum, maximum = np.minimum.reduce, np.maximum.reduce
-    lows, highs = [], []
-    for start in range(0, len(values), LONG_BLOCK):
-        block = values[start : start + LONG_BLOCK]
-        lows.append(minimum(block))
-        highs.append(maximum(block))
-    low, high = float(minimum(lows)), float(maximum(highs))
+    if summed:
+        lows, sums = [], []
+        for start in range(0, len(values), BLOCK_OF_SUMS):  # the block is in cache for the second pass
+            block = values[start : start + BLOCK_OF_SUMS]
+            lows.append(np.minimum.reduce(block))
+            sums.append(np.add.reduce(block))
+        low, total = float(min(lows)), math.fsum(sums) if np.isfinite(sums).all() else math.nan
+        if math.isfinite(total) and math.isfinite(low):
+            sample.minimum[column], sample.total[column] = low, total
+            sample.pivot[column] = max(total / len(values), low)
+            return
+    low, high = _smallest(values), sample.maximum[column]
     if not (low > -math.inf and high < math.inf):
         position = int(np.flatnonzero(~np.isfinite(values))[0])
         raise DataError(
             f"{name}, column `{column}`: row {sample.row_number(position)} is {values[position]}; "
             "every row must be a finite number. Drop the row or mask it."
         )
-    sample.minimum[column], sample.maximum[column] = low, high
-    some = values[:: max(1, len(values) // PIVOT_ROWS)]
-    # the sum of large values would overflow
-    mean = float(np.add.reduce(some)) / len(some) if max(-low, high) < 1e300 else low / 2 + high / 2
-    sample.pivot[column] = min(max(mean, low), high)
+    sample.minimum[column] = low
 
 
 def _check_support(
     sample: Sample, column: Symbol, support: Set, bounds: Bounds, read: Column, name: str
 ) -> None:
     values = sample.columns[column]
-    mask = outside(values, support, bounds, sample.minimum[column], sample.maximum[column], read.whole)
+    lowest = sample.minimum[column]
+    endless = isinstance(support, (Interval, Range)) and support.args[1] is S.Infinity
+    highest = lowest if endless else sample.maximum[column]
+    mask = outside(values, support, bounds, lowest, highest, read.whole)
     if mask is None:
         return
     position = int(np.flatnonzero(mask)[0])

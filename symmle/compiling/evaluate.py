@@ -18,7 +18,7 @@ from sympy import Add, Expr, Float, Mul, Pow, Symbol, exp, log
 
 from symmle.compiling.data import Sample, Table
 from symmle.compiling.kernels import CONTEXT, LOCK, row_kernel
-from symmle.compiling.program import Ordered, Program
+from symmle.compiling.program import Fused, Ordered, Program
 from symmle.compiling.row_data import MOST_DISTINCT, Moments, Rows
 from symmle.compiling.rows import Care, Pass
 
@@ -42,6 +42,9 @@ class Value:
     def relative_error(self) -> float:
         if self.number == 0:
             return 0.0 if self.error == 0 else math.inf
+        size, error = abs(_as_double(self.number)), _as_double(self.error)
+        if 1e-290 < size < 1e290 and 1e-290 < error < 1e290:
+            return error / size
         return _as_double(self.error / abs(self.number))
 
     def __float__(self) -> float:
@@ -65,6 +68,7 @@ class CompiledExpressions:
     def __init__(self, expressions: Sequence[Expr], samples: Sequence[tuple[Symbol, ...]]):
         self.expressions = list(expressions)
         self.samples = [tuple(columns) for columns in samples]
+        self._summed: frozenset[Symbol] | None = None
         self._programs: dict[frozenset[Symbol], tuple[Program, list[list[Pass]]]] = {}
 
     def __reduce__(self) -> Any:
@@ -74,6 +78,14 @@ class CompiledExpressions:
     def parameters(self) -> tuple[Symbol, ...]:
         """The symbols that need values."""
         return self._program(frozenset())[0].parameters
+
+    @property
+    def summed(self) -> frozenset[Symbol]:
+        """The columns of which nothing but the plain mean is needed."""
+        if self._summed is None:
+            found = [run.summed() for stage in self._program(frozenset())[1] for run in stage]
+            self._summed = frozenset().union(*found)
+        return self._summed
 
     def __call__(self, table: Table, values: Mapping[Symbol, Any] | None = None) -> list[float]:
         """The values as doubles (nan where there is none, inf where one overflows)."""
@@ -136,6 +148,7 @@ class CompiledExpressions:
             known[sample.count] = part.count
             known.update({d: CONTEXT.mpf(part.pivots[c]) for c, d in sample.pivots.items()})
             known.update({d: part.scales[c] for c, d in sample.scales.items()})
+        fused = program.fused()
         moments: list[list[Moments]] = []
         for stage in range(program.stages):
             for order in program.ordered:
@@ -148,11 +161,19 @@ class CompiledExpressions:
                 )
                 moments[-1].append(found)
                 _bind(program, j, found, known)
-            known.update(_called(program, stage, known))
-        numbers = [_real(v) for _, v in _called(program, program.stages, known)]
+            if fused is None:
+                known.update(_called(program, stage, known))
+        if fused is None:
+            numbers = [_real(v) for _, v in _called(program, program.stages, known)]
+        else:
+            given = [known[a] for a in fused.arguments]
+            numbers = [_real(v) for v in fused(given)]
         if not judge:
             return [Value(number, CONTEXT.inf) for number in numbers]
-        errors = self._errors(program, moments, known, numbers)
+        if fused is None:
+            errors = self._errors(program, moments, known, numbers)
+        else:
+            errors = _fused_errors(program, moments[0], fused, given, numbers)
         return [_value(v, e, care) for v, e in zip(numbers, errors, strict=True)]
 
     def _errors(
@@ -194,6 +215,9 @@ def _bind(program: Program, j: int, found: Moments, known: dict[Symbol, Any]) ->
 def _extreme_columns(sample: Sample, columns: tuple[Symbol, ...]) -> list[Symbol]:
     found = []
     for column in columns:
+        total = sample.total.get(column)
+        if total is not None and sample.minimum[column] >= 0 and sample.rows * SMALL < total < LARGE:
+            continue  # total/n <= the largest <= total
         largest = max(abs(sample.minimum[column]), abs(sample.maximum[column]))
         if largest > LARGE or 0 < largest < SMALL:
             found.append(column)
@@ -205,6 +229,30 @@ def _rows(sample: Sample, scaled: frozenset[Symbol]) -> Rows:
     if key not in sample.cache:
         sample.cache[key] = Rows.of(sample, scaled)
     return sample.cache[key]  # type: ignore[no-any-return]
+
+
+def _fused_errors(
+    program: Program,
+    moments: list[Moments],
+    fused: Fused,
+    given: list[Any],
+    numbers: list[Any],
+) -> list[Any]:
+    """As `_errors`, where the outputs are one function of the moments."""
+    place = {a: k for k, a in enumerate(fused.arguments)}
+    total = [CONTEXT.mpf(0)] * len(numbers)
+    for j, found in enumerate(moments):
+        names = program.samples[j].monomials
+        for shift in found.errors:
+            moved = list(given)
+            for monomial, delta in shift.items():
+                k = place.get(names[monomial])
+                if k is not None and delta:
+                    moved[k] = moved[k] + delta
+            for k, value in enumerate(fused(moved)):
+                if value is not numbers[k]:
+                    total[k] += _distance(value, numbers[k])
+    return total
 
 
 def _called(program: Program, stage: int, known: Mapping[Symbol, Any]) -> list[tuple[Any, Any]]:
@@ -227,7 +275,8 @@ def _number(value: Any) -> Any:
 
 def _real(value: Any) -> Any:
     """A real 240-bit number; what is left imaginary by rounding alone is dropped."""
-    value = CONTEXT.convert(value)
+    if not isinstance(value, CONTEXT.mpf):
+        value = CONTEXT.convert(value)
     if isinstance(value, CONTEXT.mpc):
         if abs(value.imag) <= abs(value.real) * CONTEXT.mpf(2) ** -150:
             return value.real
@@ -236,11 +285,13 @@ def _real(value: Any) -> Any:
 
 
 def _distance(value: Any, number: Any) -> Any:
-    distance = abs(CONTEXT.convert(value) - number)
+    distance = abs(value - number)
     return distance if CONTEXT.isfinite(distance) else CONTEXT.inf
 
 
 def _value(number: Any, error: Any, care: Care) -> Value:
+    if not isinstance(number, CONTEXT.mpc) and CONTEXT.isnan(number):
+        return NOT_A_NUMBER
     if care is Care.EXACT and CONTEXT.isfinite(error) and abs(number) <= 4 * error:
         return Value(
             CONTEXT.mpf(0), CONTEXT.mpf(0), exact_zero=True
@@ -251,8 +302,8 @@ def _value(number: Any, error: Any, care: Care) -> Value:
 
 
 def _better(first: Value, second: Value) -> Value:
-    if not second.finite:
-        return first
+    if not second.finite:  # more care found no value: what rounding made is none either
+        return first if first.relative_error <= 1e-3 else second
     if not first.finite or second.relative_error <= first.relative_error:
         return second
     return first
@@ -272,18 +323,18 @@ def _kernel(arguments: tuple[Symbol, ...], expression: Expr) -> Any:
     return row_kernel(arguments, [expression])
 
 
-def _direction(expression: Expr) -> int:
+def direction_of(expression: Expr) -> int:
     """1 for an increasing and -1 for a decreasing function of its one symbol, 0 where that is not plain."""
     if expression.is_Symbol:
         return 1
     if isinstance(expression, (log, exp)):
-        return _direction(expression.args[0])  # type: ignore[arg-type]
+        return direction_of(expression.args[0])  # type: ignore[arg-type]
     if isinstance(expression, Pow) and expression.exp.is_Rational and expression.base.is_positive:
-        return _direction(expression.base) * (1 if expression.exp > 0 else -1)
+        return direction_of(expression.base) * (1 if expression.exp > 0 else -1)
     if isinstance(expression, (Add, Mul)):
         number, rest = expression.as_coeff_Add() if isinstance(expression, Add) else expression.as_coeff_Mul()
         if rest.func != expression.func:
-            return _direction(rest) * (1 if isinstance(expression, Add) or number > 0 else -1)
+            return direction_of(rest) * (1 if isinstance(expression, Add) or number > 0 else -1)
     return 0
 
 
@@ -292,7 +343,7 @@ def _of_extremes(order: Ordered, rows: Rows, kind: str) -> float | None:
     if rows.scales or order.scalars or kind not in ("Minimum", "Maximum"):
         return None
     columns = order.summand.free_symbols
-    direction = _direction(order.summand) if len(columns) == 1 else 0
+    direction = direction_of(order.summand) if len(columns) == 1 else 0
     if not direction:
         return None
     (column,) = columns

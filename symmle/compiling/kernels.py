@@ -42,7 +42,9 @@ from sympy import (
     zoo,
 )
 from sympy.printing.codeprinter import PrintMethodNotImplementedError
+from sympy.printing.numpy import SciPyPrinter
 
+from symmle.algebra import GaveUp, attempt_within
 from symmle.compiling.derivatives import CONTEXT as CONTEXT
 from symmle.compiling.derivatives import LOCK as LOCK
 from symmle.compiling.derivatives import derivative_of_special, row_derivatives, scalar_derivatives
@@ -141,6 +143,9 @@ def stable(expression: Expr) -> Expr:
     return _stable(open_special_logs(expression))
 
 
+SHORT = 40  # operations up to which a sum is factored
+
+
 def _stable(node: Expr) -> Expr:
     if not node.args or not isinstance(node, Expr):
         return node if not node.args else node.func(*(_stable(a) for a in node.args))
@@ -151,9 +156,9 @@ def _stable(node: Expr) -> Expr:
         return derivative_of_special(node)
     if isinstance(node, log) and isinstance(node.args[0], (Mul, Pow)) and node.args[0].has(besseli, besselk):
         return _stable_log(node.args[0])
-    if isinstance(node, Add) and 2 < len(node.args) <= 6 and node.has(exp):
-        factored = factor(node)  # exp(2 u) - 2 exp(u) + 1 = (exp(u) - 1)**2
-        if not isinstance(factored, Add):
+    if isinstance(node, Add) and 2 < len(node.args) <= 6 and node.has(exp) and node.count_ops() <= SHORT:
+        factored = attempt_within(1.0, factor, node)  # exp(2 u) - 2 exp(u) + 1 = (exp(u) - 1)**2
+        if not isinstance(factored, (Add, GaveUp)):
             return _stable(factored)
     arguments = [_stable(a) for a in node.args]
     if isinstance(node, log):
@@ -201,6 +206,7 @@ def row_functions() -> dict[str, Any]:
 
     return {
         "symmle_undefined": lambda zero: np.nan,
+        "symmle_whole_power": _whole_power,
         "symmle_log1p": np.log1p,
         "symmle_expm1": np.expm1,
         "symmle_log1mexp": _log1mexp,
@@ -269,7 +275,14 @@ def _assumed(symbol: Symbol) -> dict[str, bool]:
 def row_kernel(arguments: Sequence[Symbol], expressions: Sequence[Expr]) -> Callable[..., Any]:
     """A NumPy function of column blocks and floats that returns one array (or float) an expression."""
     names, bodies = _renamed(arguments, [stable(e) for e in expressions])
-    return _lambdified(names, bodies, [{**row_functions(), **row_derivatives()}, "scipy", "numpy"])
+    functions = {**row_functions(), **row_derivatives()}
+    settings = {
+        "fully_qualified_modules": False,
+        "inline": True,
+        "allow_unknown_functions": True,
+        "user_functions": {name: name for name in functions},
+    }
+    return _lambdified(names, bodies, [functions, "scipy", "numpy"], RowPrinter(settings))
 
 
 def scalar_kernel(arguments: Sequence[Symbol], expressions: Sequence[Expr]) -> Callable[..., Any]:
@@ -278,9 +291,39 @@ def scalar_kernel(arguments: Sequence[Symbol], expressions: Sequence[Expr]) -> C
     return _lambdified(names, bodies, [{**scalar_functions(), **scalar_derivatives()}, "mpmath"])
 
 
-def _lambdified(names: list[Symbol], bodies: list[Expr], modules: list[Any]) -> Callable[..., Any]:
+class RowPrinter(SciPyPrinter):  # type: ignore[misc]
+    """Whole powers as products and quotients: NumPy's power takes five times as long."""
+
+    def _print_Pow(self, expr: Pow, rational: bool = False) -> str:
+        n = int(expr.exp) if expr.exp.is_Integer and abs(expr.exp) <= 16 else 0
+        if n < 0:
+            below = f"({self._print(expr.base)})" if n == -1 else self._power(expr.base, -n)
+            return f"(1.0/{below})"
+        if n > 2:
+            return self._power(expr.base, n)
+        return super()._print_Pow(expr, rational)  # type: ignore[no-any-return]
+
+    def _power(self, base: Expr, n: int) -> str:
+        return f"symmle_whole_power({self._print(base)}, {n})"
+
+
+def _whole_power(base: Any, n: int) -> Any:
+    """base**n for whole n > 0 by repeated squaring."""
+    result, square = None, base
+    while n:
+        if n & 1:
+            result = square if result is None else result * square
+        n >>= 1
+        if n:
+            square = square * square
+    return result
+
+
+def _lambdified(
+    names: list[Symbol], bodies: list[Expr], modules: list[Any], printer: Any = None
+) -> Callable[..., Any]:
     try:
-        return lambdify(names, bodies, modules=modules, cse=True)  # type: ignore[no-any-return]
+        return lambdify(names, bodies, modules=modules, cse=True, printer=printer)  # type: ignore[no-any-return]
     except PrintMethodNotImplementedError as problem:
         function = str(problem).splitlines()[0].rsplit(": ", 1)[-1]
         raise NotDerivedError(f"The formula holds {function}, for which no numbers are built.") from problem

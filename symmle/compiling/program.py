@@ -30,7 +30,7 @@ from sympy import (
     expand_power_exp,
 )
 
-from symmle.compiling.kernels import open_special_logs, scalar_kernel
+from symmle.compiling.kernels import CONTEXT, open_special_logs, scalar_kernel
 from symmle.sample import Count, Mean, Quantile, SampleOperator, Total
 
 Monomial = tuple[tuple[int, int], ...]  # ((atom, exponent), ...)
@@ -84,6 +84,33 @@ class Ordered:
     sample: int
 
 
+@dataclass
+class Fused:
+    """Several formulas as one function, which takes them one by one where one of them has no value."""
+
+    arguments: tuple[Symbol, ...]
+    bodies: list[Expr]
+    kernel: Callable[..., Any]
+    _each: list[Callable[..., Any]] | None = None
+
+    def __call__(self, given: Sequence[Any]) -> list[Any]:
+        try:
+            return self.kernel(*given)  # type: ignore[no-any-return]
+        except (ZeroDivisionError, OverflowError, ValueError, TypeError):
+            return self._one_by_one(given)
+
+    def _one_by_one(self, given: Sequence[Any]) -> list[Any]:
+        if self._each is None:
+            self._each = [scalar_kernel(self.arguments, [body]) for body in self.bodies]
+        found = []
+        for kernel in self._each:
+            try:
+                found.append(kernel(*given)[0])
+            except (ZeroDivisionError, OverflowError, ValueError, TypeError):
+                found.append(CONTEXT.nan)
+        return found
+
+
 class Program:
     """Expressions in sample operators, taken apart for evaluation in stages.
 
@@ -134,6 +161,7 @@ class Program:
             used |= set(order.scalars)
         self.parameters: tuple[Symbol, ...] = tuple(sorted(used - internal, key=str))  # type: ignore[arg-type]
         self.stages = 1 + max([s for s, _, _ in self.statistics] + [o.stage for o in self.ordered], default=0)
+        self._fused: Fused | None = None
         self._kernels: dict[int, tuple[tuple[Symbol, ...], list[Dummy], Callable[..., Any]]] = {}
 
     # --- taking expressions apart ---
@@ -273,6 +301,21 @@ class Program:
         return {(): pivot, ((len(sample.atoms) - 1, 1),): S.One}
 
     # --- scalars ---
+
+    def fused(self) -> Fused | None:
+        """Where one stage is enough: the outputs straight from the moments."""
+        if self.stages > 1:
+            return None
+        if self._fused is None:
+            inner = _in_order([(d, f) for _, d, f in self.statistics])
+            put_in = dict(zip((d for _, d, _ in self.statistics), inner, strict=True))
+            bodies = [o.xreplace(put_in) for o in self.outputs]
+            free = {symbol for body in bodies for symbol in body.free_symbols}
+            arguments: tuple[Any, ...] = tuple(
+                sorted(free, key=lambda d: (str(d), getattr(d, "dummy_index", 0)))
+            )
+            self._fused = Fused(arguments, bodies, scalar_kernel(arguments, bodies))
+        return self._fused
 
     def formulas(self, stage: int) -> tuple[tuple[Symbol, ...], list[Dummy], Callable[..., Any]]:
         """Arguments, names and function of the statistics of a stage; `stages` stands for the outputs."""

@@ -73,8 +73,10 @@ class Rows:
 
 
 def _pivot(sample: Sample, column: Symbol) -> float:
-    low, high = sample.minimum[column], sample.maximum[column]
-    return low if low == high else sample.pivot[column]
+    values = sample.columns[column]
+    if values[0] == values[-1] and sample.minimum[column] == sample.maximum[column]:
+        return sample.minimum[column]
+    return sample.pivot[column]
 
 
 @dataclass

@@ -14,20 +14,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sympy import Add, Expr, Function, Pow, S, Symbol, exp, log
+from sympy import Symbol
 
 from symmle.compiling.data import BLOCK, LONG_BLOCK
 from symmle.compiling.increments import Increments, Node, Wide, exact
-from symmle.compiling.kernels import CONTEXT, row_kernel, scalar_kernel
-from symmle.compiling.program import Atom, Monomial, SampleProgram
+from symmle.compiling.judging import EPS, Judged, as_double, exact_sum, summed_product
+from symmle.compiling.kernels import CONTEXT, row_kernel
+from symmle.compiling.program import Monomial, SampleProgram
 from symmle.compiling.row_data import MOST_DISTINCT, Moments, Rows
 
 Array = NDArray[Any]
-EPS = 2.0**-52
 WIDE_EPS = float(np.finfo(Wide).eps)
-STRETCH = 1 << 13
-SPOTS = 12  # rows at which functions that may cancel are held against 240 bits
-STRIDED = 512  # rows that magnitudes are judged by
 
 
 class Care(IntEnum):
@@ -36,21 +33,15 @@ class Care(IntEnum):
     EXACT = 2
 
 
-class Pass:
+class Pass(Judged):
     """The rows of one sample for the atoms of one stage."""
 
     def __init__(self, program: SampleProgram, stage: int):
-        self.program = program
+        super().__init__(program, stage)
         self.stage = stage
-        self.monomials = [m for m in program.monomials if program.stage_of(m) == stage]
-        self.atoms = sorted({i for m in self.monomials for i, _ in m})
-        self.functions = [i for i in self.atoms if not program.atoms[i].is_column]
-        scalars = {s for i in self.functions for s in program.atoms[i].scalars}
-        self.scalars = tuple(sorted(scalars, key=str))
         used = [program.atoms[i].expression for i in self.functions]
         self.columns = tuple(c for c in program.columns if any(e.has(c) for e in used))
         self._kernel: Callable[..., Any] | None = None
-        self._exact: dict[int, Callable[..., Any]] = {}
 
     def run(
         self,
@@ -70,7 +61,7 @@ class Pass:
     # --- doubles, in blocks ---
 
     def _direct(self, rows: Rows, scalars: Mapping[Symbol, Any], judge: bool) -> Moments:
-        numbers = [_double(scalars[s]) for s in self.scalars]
+        numbers = [as_double(scalars[s]) for s in self.scalars]
         starts = self._starts(rows, numbers)
         columns = [rows.columns[c] for c in self.program.columns]
         weights = rows.weights
@@ -78,31 +69,72 @@ class Pass:
         read = {m: mean for m in self.monomials if (mean := self._plain(m, rows)) is not None}
         left = [m for m in self.monomials if m not in read]
         sums: list[list[float]] = [[] for _ in left]
-        for low in range(0, rows.sample.rows if left else 0, BLOCK):
+        left_rows = rows.sample.rows if left else 0
+        alone = weights is None and left and all(self._stands_alone(m) for m in left)
+        if alone and (at_once := self._summed_alone(rows, numbers, left)) is not None:
+            sums, left_rows = at_once, 0
+        for low in range(0, left_rows, BLOCK):
             block = {c: v[low : low + BLOCK] for c, v in zip(self.program.columns, columns, strict=True)}
             w = None if weights is None else weights[low : low + BLOCK]
             parts = self._increments(block, rows, numbers, starts)
             for found, monomial in zip(sums, left, strict=True):
-                found.append(_summed(parts, monomial, w))
-        means = {m: CONTEXT.mpf(_fsum(s) / total) for m, s in zip(left, sums, strict=True)}
+                found.append(summed_product(parts, monomial, w))
+        means = {m: CONTEXT.mpf(exact_sum(s) / total) for m, s in zip(left, sums, strict=True)}
         means.update(read)
         pivots = {i: CONTEXT.mpf(starts.get(i, 0.0)) for i in self.functions}
         errors = self._judged(rows, scalars, numbers, starts, means, set(read)) if judge else []
         return Moments(means, pivots, errors)
 
+    def summed(self) -> set[Symbol]:
+        """The columns of which no more than the plain mean is needed."""
+        return {self.program.atoms[m[0][0]].expression for m in self.monomials if self._is_plain(m)}  # type: ignore[misc]
+
+    def _is_plain(self, monomial: Monomial) -> bool:
+        ((i, e), *others) = monomial
+        if others or e != 1 or not self.program.atoms[i].is_column:
+            return False
+        return not any(k == i for m in self.monomials if m != monomial for k, _ in m)
+
     def _plain(self, monomial: Monomial, rows: Rows) -> Any:
         """Mean(x - c) by one plain sum, where no other mean needs the increments of that column."""
+        if rows.weights is not None or not self._is_plain(monomial):
+            return None
+        atom = self.program.atoms[monomial[0][0]]
+        column: Symbol = atom.expression  # type: ignore[assignment]
+        values = rows.columns[column]
+        if column in rows.sample.total and column not in rows.scales:
+            total = rows.sample.total[column]
+        else:
+            total = exact_sum(
+                [
+                    float(np.add.reduce(values[low : low + LONG_BLOCK]))
+                    for low in range(0, len(values), LONG_BLOCK)
+                ]
+            )
+        return CONTEXT.mpf(total) / len(values) - CONTEXT.mpf(rows.pivots[column])
+
+    def _stands_alone(self, monomial: Monomial) -> bool:
+        """Mean(f(x)) with f not centred: the values themselves are summed up."""
         ((i, e), *others) = monomial
         atom = self.program.atoms[i]
-        if others or e != 1 or not atom.is_column or rows.weights is not None:
+        return not others and e == 1 and not atom.is_column and not atom.centred
+
+    def _summed_alone(
+        self, rows: Rows, numbers: Sequence[float], monomials: Sequence[Monomial]
+    ) -> list[list[float]] | None:
+        """The sums of plain functions, block by block; None where one of them is constant."""
+        columns = [rows.columns[c] for c in self.columns]
+        places = [self.functions.index(m[0][0]) for m in monomials]
+        sums: list[list[float]] = [[] for _ in monomials]
+        if not columns or any(np.ndim(v) == 0 for v in self._evaluated([c[:1] for c in columns], numbers)):
             return None
-        if any(k == i for m in self.monomials if m != monomial for k, _ in m):
-            return None
-        values = rows.columns[atom.expression]  # type: ignore[index]
-        sums = [
-            float(np.add.reduce(values[low : low + LONG_BLOCK])) for low in range(0, len(values), LONG_BLOCK)
-        ]
-        return CONTEXT.mpf(_fsum(sums)) / len(values) - CONTEXT.mpf(rows.pivots[atom.expression])  # type: ignore[index]
+        kernel, reduce = self._kernel, np.add.reduce
+        assert kernel is not None
+        for low in range(0, rows.sample.rows, BLOCK):
+            values = kernel(*[c[low : low + BLOCK] for c in columns], *numbers)
+            for found, k in zip(sums, places, strict=True):
+                found.append(float(reduce(values[k])))
+        return sums
 
     def _starts(self, rows: Rows, numbers: Sequence[float]) -> dict[int, float]:
         """The double value of every centred atom at the pivots."""
@@ -140,88 +172,6 @@ class Pass:
                 value = np.full(len(next(iter(block.values()))), value, dtype=float)
             parts[i] = value - starts[i] if starts.get(i) else value
         return parts
-
-    def _judged(
-        self,
-        rows: Rows,
-        scalars: Mapping[Symbol, Any],
-        numbers: Sequence[float],
-        starts: Mapping[int, float],
-        means: Mapping[Monomial, Any],
-        plain: set[Monomial],
-    ) -> list[dict[Monomial, Any]]:
-        """How far each mean may be off, judged by rows at even distances."""
-        step = max(1, -(-rows.sample.rows // STRIDED))
-        block = {c: v[::step] for c, v in rows.columns.items()}
-        w = None if rows.weights is None else rows.weights[::step]
-        parts = self._increments(block, rows, numbers, starts)
-        sizes = {i: np.abs(p) for i, p in parts.items()}
-        total = float(len(block[self.program.columns[0]])) if w is None else float(np.sum(w)) or 1.0
-        errors: list[dict[Monomial, Any]] = []
-        for m in self.monomials:
-            error = 4 * EPS * max(_summed(sizes, m, w) / total, abs(float(means[m])))
-            if m in plain:
-                error += 2 * EPS * float(np.mean(np.abs(block[self.program.atoms[m[0][0]].expression])))  # type: ignore[index]
-            for i, e in m:
-                if starts.get(i):
-                    rest = tuple((k, f - (k == i)) for k, f in m if f - (k == i))
-                    error += 2 * EPS * e * abs(starts[i]) * (_summed(sizes, rest, w) / total if rest else 1.0)
-            errors.append({m: CONTEXT.mpf(error)})
-        for k in range(len(numbers)):  # a parameter is rounded to a double: what does that move?
-            moved = list(numbers)
-            moved[k] *= 1 + EPS
-            other = self._increments(block, rows, moved, starts)
-            shift = {
-                m: CONTEXT.mpf((_summed(other, m, w) - _summed(parts, m, w)) / total)
-                for m in self.monomials
-                if any(numbers_of(self.program.atoms[i], self.scalars[k]) for i, _ in m)
-            }
-            errors.append(shift)
-        values = {i: parts[i] + starts.get(i, 0.0) for i in self.functions}
-        return errors + self._spotted(rows, scalars, values, means, step)
-
-    def _spotted(
-        self,
-        rows: Rows,
-        scalars: Mapping[Symbol, Any],
-        values: Mapping[int, Array],
-        means: Mapping[Monomial, Any],
-        step: int = 1,
-    ) -> list[dict[Monomial, Any]]:
-        """Errors of functions whose inner sums may cancel, found at a few rows by 240 bits.
-
-        `values` are those at every `step`-th row.
-        """
-        errors: list[dict[Monomial, Any]] = []
-        for i in self.functions:
-            atom = self.program.atoms[i]
-            if not may_cancel(atom.expression):
-                continue
-            columns = {c: rows.columns[c][::step] for c in atom.columns}
-            count = len(values[i])
-            spots = set(np.linspace(0, count - 1, min(count, SPOTS)).astype(int).tolist())
-            for column in columns.values():
-                spots |= {int(np.argmin(column)), int(np.argmax(column))}
-            worst = 0.0
-            for k in sorted(spots):
-                truth = self._row_function(i)(
-                    *(CONTEXT.mpf(float(column[k])) for column in columns.values()),
-                    *(scalars[s] for s in atom.scalars),
-                )[0]
-                if isinstance(truth, CONTEXT.mpc) or not CONTEXT.isfinite(truth) or truth == 0:
-                    continue
-                worst = max(worst, _double(abs(exact(Wide(values[i][k])) / truth - 1)))
-            # rounding alone is a few units; more is cancellation, which hits some rows and not others
-            if not worst <= 64 * EPS:
-                size = float(np.mean(np.abs(values[i]))) * (worst if math.isfinite(worst) else 1.0)
-                errors.append({m: CONTEXT.mpf(size) for m in self.monomials if any(k == i for k, _ in m)})
-        return errors
-
-    def _row_function(self, i: int) -> Callable[..., Any]:
-        if i not in self._exact:
-            atom = self.program.atoms[i]
-            self._exact[i] = scalar_kernel([*atom.columns, *atom.scalars], [atom.expression])
-        return self._exact[i]
 
     # --- second-order increments in extended precision ---
 
@@ -302,7 +252,7 @@ class Pass:
                 if any(i == k for i, _ in m) and self.program.atoms[k].scalars:
                     errors.append({m: abs(means[m]) * CONTEXT.mpf(4 * EPS)})
         at_rows = {i: np.broadcast_to(found[i].values, (length,)) for i in self.functions}
-        return Moments(means, pivots, errors + self._spotted(rows, scalars, at_rows, means))
+        return Moments(means, pivots, errors + self._spotted(rows.columns, scalars, at_rows, means))
 
     def _is_linear_function(self, monomial: Monomial) -> bool:
         return len(monomial) == 1 and monomial[0][1] == 1 and monomial[0][0] in self.functions
@@ -337,49 +287,3 @@ class Pass:
             means[m] = sum(product, mp(0)) / total
             errors.append({m: sum((abs(p) for p in product), mp(0)) / total * tiny})
         return Moments(means, {i: mp(0) for i in self.functions}, errors)
-
-
-def may_cancel(expression: Expr) -> bool:
-    """Whether a sum of functions of columns stands inside, other than 1 + f, which is rewritten."""
-    for node in expression.atoms(Add):
-        functions = [a for a in node.args if a.has(Function, Pow) and not a.is_number]
-        if functions and (len(node.args) > 2 or node.args[0] is not S.One):
-            return True
-        if any(a.has(exp, log) and a.free_symbols for a in node.args):
-            return True
-    return False
-
-
-def numbers_of(atom: Atom, scalar: Symbol) -> bool:
-    return scalar in atom.scalars
-
-
-def _double(number: Any) -> float:
-    try:
-        return float(number)
-    except (TypeError, OverflowError):
-        return math.nan
-
-
-def _fsum(parts: list[float]) -> float:
-    try:
-        return math.fsum(parts)
-    except (OverflowError, ValueError):  # inf, or inf - inf
-        return math.nan
-
-
-def _summed(parts: Mapping[int, Array], monomial: Monomial, w: Array | None) -> float:
-    """sum_i w_i prod_a delta_a**e, the last product by a dot."""
-    factors = [parts[i] for i, e in monomial for _ in range(e)]
-    if w is not None:
-        factors.insert(0, w)
-    product = factors[0]
-    for factor in factors[1:-1]:
-        product = product * factor
-    if len(factors) == 1:
-        return float(np.add.reduce(product))
-    last = factors[-1]
-    total = 0.0
-    for low in range(0, len(product), STRETCH):  # longer products would wake BLAS's threads
-        total += float(np.dot(product[low : low + STRETCH], last[low : low + STRETCH]))
-    return total

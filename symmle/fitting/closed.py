@@ -123,14 +123,18 @@ def _closed_edge(plan: Plan) -> Symbol | None:
 def _first(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> dict[Symbol, Any]:
     """The first candidate, after the conditions, from the same pass over the rows."""
     names, _ = plan.candidates[0]
-    relations = plan.conditions_on_data
+    relations = plan.conditions_of_values
     loose = sum(len(r.parts) for r in relations)
     found = plan.closed_with_conditions.precise(table, constants, [TOLERANCE] * len(names) + [LOOSE] * loose)
     values, rest = found[: len(names)], found[len(names) :]
     for relation in relations:
         here, rest = rest[: len(relation.parts)], rest[len(relation.parts) :]
-        if relation.condition.reading != "in the domain":  # the domain is asked of the value itself
-            refuse_unless(plan, table, relation, here)
+        refuse_unless(plan, table, relation, here)
+    for relation in plan.conditions_of_columns:
+        if not relation.plainly_holds(table):
+            refuse_unless(
+                plan, table, relation, relation.differences.precise(table, constants, tolerance=LOOSE)
+            )
     refuse_doubtful(plan, names, values)
     return {name: value.number for name, value in zip(names, values, strict=True)}
 

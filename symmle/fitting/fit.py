@@ -39,7 +39,7 @@ def estimate(
     """
     plan = plan_of(derivation)
     constants = plan.constants(fixed)
-    table = data if isinstance(data, Table) else read_table(plan.model, data, weights, constants)
+    table = data if isinstance(data, Table) else read_table(plan.model, data, weights, constants, plan.summed)
     return as_doubles(plan, solve(plan, table, constants).values)
 
 
@@ -83,7 +83,7 @@ def fit_derivation(
     if by is not None:
         return _by_group(derivation, data, weights, by, dict(fixed=fixed, start=start, method=method))
     constants = plan.constants(fixed)
-    table = data if isinstance(data, Table) else read_table(plan.model, data, weights, constants)
+    table = data if isinstance(data, Table) else read_table(plan.model, data, weights, constants, plan.summed)
     return FitResult(derivation, table, solve(plan, table, constants, _start(plan, start), method))
 
 

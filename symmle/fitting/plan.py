@@ -80,8 +80,13 @@ class Plan:
         names = self.candidates[0][0]
         return self.compile(
             [self.estimator.closed[p] for p in names]
-            + [p.lhs - p.rhs for c in self.conditions_on_data for p in c.parts]
+            + [p.lhs - p.rhs for c in self.conditions_of_values for p in c.parts]
         )
+
+    @cached_property
+    def summed(self) -> frozenset[Symbol]:
+        """The columns of which a closed form wants the plain sum."""
+        return frozenset() if self.left else self.closed_with_conditions.summed
 
     @cached_property
     def equation(self) -> CompiledExpressions:
@@ -113,6 +118,17 @@ class Plan:
     def conditions_on_data(self) -> list[Relations]:
         """The estimator's conditions in sample operators and constants."""
         return [c for c in self._conditions if not c.symbols & set(self.unknowns)]
+
+    @cached_property
+    def conditions_of_columns(self) -> list[Relations]:
+        """Those which say that a column is not constant."""
+        return [c for c in self.conditions_on_data if c.varying is not None]
+
+    @cached_property
+    def conditions_of_values(self) -> list[Relations]:
+        """The others, without those of a domain, which is asked of the value itself."""
+        asked = [c for c in self.conditions_on_data if c.condition.reading != "in the domain"]
+        return [c for c in asked if c.varying is None]
 
     @cached_property
     def conditions_at_estimate(self) -> list[Relations]:
@@ -179,6 +195,20 @@ class Plan:
             for column, support in part.support.items()
             if isinstance(support, (Interval, Range)) and support.free_symbols & set(self.parameters)
         ]
+
+    @cached_property
+    def closed_supports(self) -> list[tuple[int, Symbol, Expr, bool]]:
+        """Sample, column and finite closed ends of fixed supports that are intervals; True for the upper one."""
+        found = []
+        for j, part in enumerate(self.declaration.samples):
+            for column, support in part.support.items():
+                if not isinstance(support, Interval) or support.free_symbols - set(self.declaration.constants):
+                    continue
+                if support.start.is_finite is not False and not support.left_open:
+                    found.append((j, column, support.start, False))
+                if support.end.is_finite is not False and not support.right_open:
+                    found.append((j, column, support.end, True))
+        return found
 
     def domain_of(self, parameter: Symbol) -> Set:
         if parameter in self.auxiliary:

@@ -81,7 +81,8 @@ def strided(table: Table, rows: int = SCANNED_ROWS) -> Table:
 def care_for(table: Table) -> Care:
     """Whether plain doubles in the rows are enough for scanning: not where the spread is small."""
     for sample in table.samples:
-        for column, mean in sample.pivot.items():
+        for column in sample.columns:
+            mean = sample.pivot[column]
             spread = sample.maximum[column] / 2 - sample.minimum[column] / 2
             if 0 < spread < 1e-5 * abs(mean):
                 return Care.CENTRED

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from sympy import Interval, Symbol
+from sympy import Symbol
 
 from symmle.compiling.data import Table
 from symmle.compiling.evaluate import Value
@@ -185,24 +185,19 @@ def as_doubles(plan: Plan, values: Numbers) -> dict[str, float]:
 
 def refuse_impossible_rows(plan: Plan, table: Table, values: Numbers) -> None:
     """DataError for a row on a closed edge of a fixed support where the density is 0 at the estimates."""
-    for part, opened in zip(plan.declaration.samples, plan.derivation.likelihood.log_density, strict=True):
+    for j, column, bound, upper in plan.closed_supports:
+        part = plan.declaration.samples[j]
         sample = table.sample_of(part.all_columns)
-        for column, support in part.support.items():
-            if not isinstance(support, Interval) or support.free_symbols & set(plan.parameters):
-                continue
-            for bound, extreme in ((support.start, sample.minimum), (support.end, sample.maximum)):
-                if bound.is_finite is False or bound.free_symbols & set(sample.columns):
-                    continue
-                if plan.scalar(bound, values) != extreme[column]:
-                    continue
-                rows = np.flatnonzero(sample.columns[column] == extreme[column])
-                bad = _impossible(part, opened, sample, values, rows)
-                if bad is not None:
-                    raise DataError(
-                        f"{plan.name}: row {sample.row_number(bad)} (`{column}` = {extreme[column]:.12g}) has "
-                        "density 0 or infinity at the edge of the support. Drop the row or declare a support "
-                        "without it."
-                    )
+        extreme = (sample.maximum if upper else sample.minimum)[column]
+        if plan.scalar(bound, values) != extreme:
+            continue
+        rows = np.flatnonzero(sample.columns[column] == extreme)
+        bad = _impossible(part, plan.derivation.likelihood.log_density[j], sample, values, rows)
+        if bad is not None:
+            raise DataError(
+                f"{plan.name}: row {sample.row_number(bad)} (`{column}` = {extreme:.12g}) has density 0 or "
+                "infinity at the edge of the support. Drop the row or declare a support without it."
+            )
 
 
 def _impossible(part: Any, opened: Any, sample: Any, values: Numbers, rows: Any) -> int | None:
