@@ -15,7 +15,7 @@ from symmle.errors import NotDerivedError
 from symmle.estimator import Kind
 from symmle.fitting.inference import Covariance, covariance_at
 from symmle.fitting.plan import plan_of
-from symmle.fitting.reparametrised import in_new_coordinates
+from symmle.fitting.reparametrised import proof_on_data
 from symmle.fitting.solution import Solution, as_doubles, log_likelihood_at
 
 
@@ -115,18 +115,7 @@ class FitResult:
                 return point.certificate
         if self.boundary or self.unbounded:
             return "the maximum is on an edge, or the likelihood is unbounded"
-        from symmle.fitting.isolate import isolate
-
-        plan = plan_of(self.derivation)
-        values = self.solution.values
-        constants = {s: float(v) for s, v in values.items() if s not in plan.unknowns}
-        if not plan.auxiliary:
-            return isolate(self.derivation, self.table, self.estimates, constants=constants)
-        seen = in_new_coordinates(self.derivation)
-        if seen is None:
-            return "the new coordinates of the derivation are not known"
-        found = {str(p): float(values[p]) for p in plan.unknowns if p in values}
-        return isolate(seen, self.table, found, constants=constants)
+        return proof_on_data(plan_of(self.derivation), self.table, self.solution.values)
 
     def confidence_intervals(
         self, level: float = 0.95, method: str = "wald"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import pickle
 from types import SimpleNamespace
 from typing import Any
 
@@ -152,12 +154,12 @@ def only(table: Table) -> dict[str, list[float]]:
 def test_a_lag_drops_the_first_row() -> None:
     table = read_table(CHAIN, [1.0, 2.0, 4.0], [5.0, 6.0, 7.0])
     assert only(table) == {"x": [2.0, 4.0], "x_prev": [1.0, 2.0]}
-    assert table.samples[0].weights.tolist() == [6.0, 7.0]
+    assert np.asarray(table.samples[0].weights).tolist() == [6.0, 7.0]
     assert table.n == 13.0
 
 
 def test_a_masked_row_leaves_the_lags_that_need_it() -> None:
-    table = read_table(CHAIN, np.ma.MaskedArray([1.0, 2.0, 99.0, 4.0, 5.0], mask=[0, 0, 1, 0, 0]))
+    table = read_table(CHAIN, np.ma.MaskedArray([1.0, 2.0, 99.0, 4.0, 5.0], mask=[False, False, True, False, False]))
     assert only(table) == {"x": [2.0, 5.0], "x_prev": [1.0, 4.0]}
 
 
@@ -186,3 +188,24 @@ def test_late_constants_bound_the_support() -> None:
     assert read_table(law, [3.0], constants={m: 4}).rows == 1
     with pytest.raises(DataError, match="row 0 is 3"):
         read_table(law, [3.0], constants={m: 2})
+
+
+def test_extremes_and_middles_are_found_when_asked_for() -> None:
+    data = np.concatenate([np.linspace(3.0, 5.0, 5000), [9.0]])
+    plain = read_table(LIFE, data).samples[0]
+    summed = read_table(LIFE, data, summed=LIFE.declaration.samples[0].columns).samples[0]
+    assert not summed.maximum and not plain.pivot
+    (column,) = summed.columns
+    assert summed.total[column] == pytest.approx(data.sum(), rel=1e-14)
+    assert not plain.total
+    for sample in (plain, summed):
+        assert (sample.minimum[column], sample.maximum[column]) == (3.0, 9.0)
+        assert 3.0 <= sample.pivot[column] <= 9.0
+        again = pickle.loads(pickle.dumps(sample))
+        assert (again.maximum[column], again.pivot[column]) == (9.0, sample.pivot[column])
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_sum_shows_what_is_not_finite(bad: float) -> None:
+    with pytest.raises(DataError, match="row 2"):
+        read_table(LIFE, [1.0, 2.0, bad, 4.0], summed=LIFE.declaration.samples[0].columns)

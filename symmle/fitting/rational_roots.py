@@ -1,0 +1,157 @@
+"""Every real root of an equation that is rational in its parameter: exact arithmetic on the data's doubles.
+
+Sample operators are written out row by row, so that what stands over the common denominator is a polynomial
+with rational coefficients, whose real roots SymPy isolates with proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sympy import QQ, Add, Expr, Mul, Poly, Pow, Rational, S, Symbol
+
+from symmle.algebra import GaveUp, attempt_within
+from symmle.compiling.data import Sample, Table
+from symmle.compiling.kernels import CONTEXT
+from symmle.sample import Count, Mean, SampleOperator, Total
+
+MOST_ROWS = 400
+MOST_DEGREE = 100
+SECONDS = 4.0
+
+Ratio = tuple[Poly, Poly]
+
+
+class NotRationalError(ArithmeticError):
+    """The expression is no ratio of polynomials in the parameter with rational coefficients."""
+
+
+def rational_roots(
+    expression: Expr, parameter: Symbol, table: Table, constants: Mapping[Symbol, Expr]
+) -> list[Any] | str:
+    """All real roots at 240 bits, or the reason why they are not known."""
+    found = attempt_within(SECONDS, _roots, expression, parameter, table, constants)
+    return found.reason if isinstance(found, GaveUp) else found
+
+
+def _roots(
+    expression: Expr, parameter: Symbol, table: Table, constants: Mapping[Symbol, Expr]
+) -> list[Any] | str:
+    try:
+        upper, lower = _Written(parameter, table, constants).ratio(expression, {})
+    except NotRationalError as problem:
+        return str(problem)
+    common = upper.gcd(lower)
+    polynomial = upper.quo(common)
+    if polynomial.is_zero:
+        return "the equation holds everywhere"
+    if polynomial.degree() < 1:
+        return []
+    roots = []
+    for (left, right), _ in polynomial.sqf_part().intervals():
+        roots.append(_refined(polynomial.sqf_part(), left, right))
+    return roots
+
+
+def _refined(polynomial: Poly, left: Rational, right: Rational) -> Any:
+    """The one root between two rational numbers, by bisection that exact signs steer, then secants at 240 bits."""
+    if left == right:
+        return CONTEXT.mpf(int(left.p)) / int(left.q)
+    while left < 0 < right or (right - left) > Rational(1, 2**60) * max(abs(left), abs(right)):
+        middle = S.Zero if left < 0 < right else (left + right) / 2
+        here = polynomial.eval(middle)
+        if here == 0:
+            return CONTEXT.mpf(int(middle.p)) / int(middle.q)
+        if (polynomial.eval(left) > 0) != (here > 0):
+            right = middle
+        else:
+            left = middle
+    return (CONTEXT.mpf(int(left.p)) / int(left.q) + CONTEXT.mpf(int(right.p)) / int(right.q)) / 2
+
+
+class _Written:
+    """Expressions as ratios of polynomials in one parameter, the rows of the data put in."""
+
+    def __init__(self, parameter: Symbol, table: Table, constants: Mapping[Symbol, Expr]):
+        self.parameter, self.table, self.constants = parameter, table, constants
+        self.one = Poly(1, parameter, domain=QQ)
+
+    def ratio(self, e: Expr, row: Mapping[Symbol, Rational]) -> Ratio:
+        if e == self.parameter:
+            return Poly(self.parameter, self.parameter, domain=QQ), self.one
+        if e.is_Rational:
+            return self.one * e, self.one
+        if isinstance(e, Symbol):
+            value = row.get(e, self.constants.get(e))
+            if value is None or not value.is_Rational:
+                raise NotRationalError(f"{e} is no rational number")
+            return self.one * value, self.one
+        if isinstance(e, Add):
+            return _sum([self.ratio(a, row) for a in e.args])  # type: ignore[arg-type]
+        if isinstance(e, Mul):
+            upper, lower = self.one, self.one
+            for a in e.args:
+                p, q = self.ratio(a, row)  # type: ignore[arg-type]
+                upper, lower = upper * p, lower * q
+            return _reduced(upper, lower)
+        if isinstance(e, Pow) and e.exp.is_Integer:
+            p, q = self.ratio(e.base, row)
+            n = int(e.exp)
+            if n < 0:
+                if p.is_zero:
+                    raise NotRationalError(f"{e.base} is 0")
+                p, q = q, p
+            return p ** abs(n), q ** abs(n)
+        if isinstance(e, SampleOperator):
+            return self._operator(e)
+        raise NotRationalError(f"{type(e).__name__} is not rational")
+
+    def _operator(self, e: SampleOperator) -> Ratio:
+        sample = self.table.sample_of(e.columns)
+        if sample.rows > MOST_ROWS:
+            raise NotRationalError(f"{sample.rows} rows are too many for exact arithmetic")
+        weights = [_exact(w) for w in (sample.weights if sample.weights is not None else [1.0] * sample.rows)]
+        total = sum(weights, S.Zero)
+        if isinstance(e, Count):
+            return self.one * total, self.one
+        if not isinstance(e, (Mean, Total)):
+            raise NotRationalError(f"{type(e).__name__} is no mean")
+        parts = []
+        for row, weight in zip(_rows_of(sample), weights, strict=True):
+            p, q = self.ratio(e.summand, row)
+            parts.append((p * (weight if isinstance(e, Total) else weight / total), q))
+        return _sum(parts)
+
+
+def _sum(parts: list[Ratio]) -> Ratio:
+    """The sum of ratios, halves first, so that degrees grow evenly."""
+    while len(parts) > 1:
+        paired = [_added(*parts[k : k + 2]) for k in range(0, len(parts) - 1, 2)]
+        parts = paired + parts[2 * len(paired) :]
+    return parts[0]
+
+
+def _added(first: Ratio, second: Ratio) -> Ratio:
+    (p, q), (r, s) = first, second
+    if q == s:
+        return p + r, q
+    return _reduced(p * s + r * q, q * s)
+
+
+def _reduced(upper: Poly, lower: Poly) -> Ratio:
+    if max(upper.degree(), lower.degree()) > MOST_DEGREE:
+        raise NotRationalError("the polynomial is of too high a degree")
+    if lower.degree() == 0:
+        number = lower.LC()
+        return upper * (1 / number), Poly(1, *lower.gens, domain=QQ)
+    return upper, lower
+
+
+def _rows_of(sample: Sample) -> list[dict[Symbol, Rational]]:
+    return [{c: _exact(v[k]) for c, v in sample.columns.items()} for k in range(sample.rows)]
+
+
+def _exact(value: Any) -> Rational:
+    upper, lower = float(value).as_integer_ratio()
+    return Rational(upper, lower)
