@@ -139,12 +139,17 @@ class RangeFinder:
         """An enclosure of the values, or None where the expression may be undefined or not real."""
         if expression in self._known:
             return self._known[expression]
-        found = self._by_structure(expression)
+        try:
+            found = self._by_structure(expression)
+        except TypeError:  # ends that SymPy cannot compare
+            found = None
+        if found is not None and not _is_comparable(found):
+            found = None
         # where the structure says that the expression is defined it is continuous, so that a derivative of
         # one sign makes it monotone
         if found is not None and found.sign is None and not expression.is_Atom:
             finer = self._by_monotonicity(expression)
-            if finer is not None and bool(finer.lo <= finer.hi):
+            if finer is not None and _is_comparable(finer) and bool(finer.lo <= finer.hi):
                 found = finer
         self._known[expression] = found
         return found
@@ -285,6 +290,14 @@ class RangeFinder:
         return Bounds(
             ends[low], ends[high], is_open[low] or ends[low] == -oo, is_open[high] or ends[high] == oo
         )
+
+
+def _is_comparable(b: Bounds) -> bool:
+    """Whether SymPy can tell both ends from 0 and from each other."""
+    try:
+        return all(isinstance(bool(test), bool) for test in (b.lo > 0, b.hi < 0, b.lo <= b.hi))
+    except TypeError:
+        return False
 
 
 def _of_assumptions(e: Expr) -> Bounds | None:

@@ -14,6 +14,7 @@ from sympy import (
     Abs,
     Add,
     CRootOf,
+    Derivative,
     Dummy,
     Expr,
     Function,
@@ -25,6 +26,7 @@ from sympy import (
     Pow,
     Rational,
     S,
+    Subs,
     Sum,
     Symbol,
     acos,
@@ -44,6 +46,7 @@ from sympy import (
     log,
     loggamma,
     lowergamma,
+    nan,
     pi,
     polygamma,
     powsimp,
@@ -58,6 +61,7 @@ from sympy import (
 
 from symmle.algebra.budget import GaveUp, attempt_within
 from symmle.algebra.facts import Facts
+from symmle.sample import SampleOperator
 
 MAX_ROOT_OPERATIONS = 400
 _NOT_INVERTED = (
@@ -73,6 +77,11 @@ _NOT_INVERTED = (
     uppergamma,
     lowergamma,
     zeta,
+    SampleOperator,
+    Sum,
+    Integral,
+    Derivative,
+    Subs,
 )
 
 
@@ -88,7 +97,7 @@ def solve_equation(e: Expr, v: Symbol, facts: Facts, depth: int = 0) -> Roots | 
     """All roots of e = 0 in v, or GaveUp. Roots of cleared denominators are left out."""
     if not e.has(v):
         return GaveUp("the unknown does not occur")
-    if any(n.has(v) for n in e.atoms(*_NOT_INVERTED)):
+    if any(v in n.free_symbols for n in e.atoms(*_NOT_INVERTED)):
         return GaveUp(f"{v} stands in a function that no rule inverts")
     cleared = attempt_within(2.0, _numerator, e)
     if isinstance(cleared, GaveUp):
@@ -343,6 +352,13 @@ def _invert(h: Expr, value: Expr, v: Symbol, facts: Facts, depth: int) -> list[E
     if isinstance(h, log):
         return _again(h.args[0] - exp(value), v, facts, depth)
     if isinstance(h, Pow) and not h.exp.has(v):
+        if h.exp.is_integer is not True and (1 / h.exp).is_Integer:
+            # h is a root, which is not negative: its power would forget that
+            sign = facts.decide_sign(value)
+            if sign == -1:
+                return []
+            if sign is None:
+                value = Piecewise((value, value >= 0), (nan, True))
         if h.base == v and v.is_positive:
             return [Pow(value, 1 / h.exp)]
         if h.exp.is_Integer:

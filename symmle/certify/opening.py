@@ -119,10 +119,12 @@ def _is_even(e: Expr) -> bool:
     symbols = sorted(e.free_symbols, key=str)
     if not e.is_integer or not symbols:
         return False
-    counts = product(range(1, 4), repeat=min(len(symbols), 3))
-    return not any(
-        bool(e.xreplace(dict(zip(symbols, map(Integer, row), strict=False))).is_odd) for row in counts
+    rows = (
+        product(range(1, 4), repeat=len(symbols))
+        if len(symbols) < 5
+        else ((k,) * len(symbols) for k in (1, 2, 3))
     )
+    return not any(e.xreplace(dict(zip(symbols, map(Integer, row), strict=True))).is_odd for row in rows)
 
 
 def _log_of_power(e: Pow, known: Known, unknowns: frozenset[Symbol]) -> list[Expr]:

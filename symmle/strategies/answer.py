@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import mpmath
 from sympy import (
     Add,
     And,
+    Basic,
     Expr,
     Ge,
     Gt,
@@ -24,32 +28,41 @@ from sympy import (
     factor_terms,
     fraction,
     log,
+    nan,
     oo,
     powsimp,
     together,
 )
 
-from symmle.algebra import Facts, GaveUp, attempt_within
+from symmle.algebra import Facts, GaveUp, attempt_within, compile_expression
 from symmle.inequalities import SampleFacts
 from symmle.record import Condition
 from symmle.sample import Mean
-from symmle.strategies.problem import Candidate, Problem, Rejected
+from symmle.strategies.problem import Candidate, Problem, Rejected, real_part
 from symmle.strategies.systems import Solution
 
 
 def candidates_of(
-    problem: Problem, solutions: list[Solution], known: SampleFacts, facts: Facts
+    problem: Problem, solutions: list[Solution], known: SampleFacts, facts: Facts, equations: Sequence[Expr]
 ) -> tuple[list[Candidate], list[Rejected]]:
     """Candidates inside the domain; what is outside for every sample seen is rejected with the reason."""
     kept: list[Candidate] = []
     reserve: list[Candidate] = []  # outside at every sample seen, which proves nothing
     rejected: list[Rejected] = []
     for raw in solutions:
-        solution = Solution({p: tidy(e) for p, e in raw.values.items()}, raw.methods)
+        plain, roots = _without_guards(raw)
+        solution = Solution({p: tidy(e) for p, e in plain.items()}, raw.methods)
         shown = {p: as_one_mean(known.show(e), problem) for p, e in solution.values.items()}
         decided = {p: problem.decide_in_domain(e, p, facts) for p, e in solution.values.items()}
         outside = [p for p, d in decided.items() if d is False]
         values = tuple(shown.items())
+        guards = tuple(
+            Condition(Ge(known.show(r), 0, evaluate=False), "defined", tuple(shown)) for r in roots
+        )
+        wrong = _why_no_root(problem, shown, guards, equations)
+        if wrong is not None:
+            rejected.append(Rejected(values, wrong))
+            continue
         if outside:
             rejected.append(Rejected(values, f"{outside[0]} is outside its domain for every sample"))
             continue
@@ -59,7 +72,7 @@ def candidates_of(
             unseen = bool(total and not inside and (real or _is_surely_real(solution)))
         else:
             unseen, total = False, 0
-        conditions = _conditions(problem, solution, shown, decided, known, facts)
+        conditions = (*guards, *_conditions(problem, solution, shown, decided, known, facts))
         candidate = Candidate(shown, conditions, in_domain)
         if any(c.closed == shown for c in (*kept, *reserve)):
             continue
@@ -71,6 +84,56 @@ def candidates_of(
     if not kept:
         return reserve, [r for r in rejected if dict(r.values) not in [c.closed for c in reserve]]
     return kept, rejected
+
+
+def _without_guards(solution: Solution) -> tuple[dict[Symbol, Expr], list[Expr]]:
+    """The values without the pieces that keep a root from being squared away, and what must not be negative."""
+    needed: list[Expr] = []
+
+    def strip(piece: Piecewise) -> Expr:
+        value, condition = piece.args[0]
+        bound = (
+            condition.lhs - condition.rhs
+            if condition.rel_op in (">=", ">")
+            else condition.rhs - condition.lhs
+        )
+        if bound not in needed:
+            needed.append(bound)
+        return value
+
+    def guarded(node: Basic) -> bool:
+        return isinstance(node, Piecewise) and node.args[-1][0] is nan
+
+    return {p: e.replace(guarded, strip) for p, e in solution.values.items()}, needed
+
+
+def _why_no_root(
+    problem: Problem, shown: dict[Symbol, Expr], guards: tuple[Condition, ...], equations: Sequence[Expr]
+) -> str | None:
+    """An independent look: the equations at the values, for samples of the support that meet the guards."""
+    columns = {c for form in problem.likelihood.forms for c in form.part.all_columns}
+    if any(e.free_symbols & columns for e in shown.values()):
+        return "a data column stands outside every statistic"
+    try:
+        values_of = {p: compile_expression(e) for p, e in shown.items()}
+        residuals = [compile_expression(e) for e in equations]
+        allowed = [compile_expression(g.expression.lhs) for g in guards]
+    except (TypeError, ValueError, NotImplementedError):
+        return None
+    with mpmath.workdps(40):
+        for values, rows in problem.points:
+            try:
+                at = {p: real_part(f(values, rows)) for p, f in values_of.items()}
+                if any(v is None or not problem.contains(p, v, values) for p, v in at.items()):
+                    continue
+                if any(not real_part(g(values, rows)) >= 0 for g in allowed):
+                    continue
+                found = [(f({**values, **at}, rows), f(values, rows)) for f in residuals]
+            except (ZeroDivisionError, ValueError, ArithmeticError, TypeError):
+                continue
+            if any(abs(r) > mpmath.mpf(10) ** -12 * (1 + abs(elsewhere)) for r, elsewhere in found):
+                return "the equations do not vanish there at a random sample"
+    return None
 
 
 def _is_surely_real(solution: Solution) -> bool:
@@ -98,7 +161,9 @@ def _conditions(
             elif kind == "logarithm":
                 whole = Condition(Gt(known.show(requirement), 0, evaluate=False), "defined", (p,))
             needed = known.conditions_of(requirement, facts, whole, kind in ("closed domain", "root"))
-            open_sign = kind == "logarithm" and facts.decide_sign(requirement) != 1
+            open_sign = kind in ("logarithm", "denominator") and facts.decide_sign(requirement) not in (
+                (1,) if kind == "logarithm" else (1, -1)
+            )
             if open_sign and whole is not None and whole not in needed:
                 needed = (*needed, whole)
             for condition in needed:

@@ -89,7 +89,7 @@ def _solve_subset(
     solutions = solve_system(dict(zip(subset, hidden, strict=True)), subset, facts)
     if isinstance(solutions, GaveUp):
         return Skipped(solutions.reason)
-    kept, rejected = candidates_of(problem, solutions, known, facts)
+    kept, rejected = candidates_of(problem, solutions, known, facts, expressions)
     if not kept:
         return Skipped("no root lies in the domain")
     used = {p for coefficients, _ in chosen for p, c in zip(scores, coefficients, strict=True) if c != 0}

@@ -30,7 +30,7 @@ def solve_scores(problem: Problem, subset: tuple[Symbol, ...]) -> Solved | Skipp
     solutions = solve_system(dict(zip(subset, hidden, strict=True)), subset, facts)
     if isinstance(solutions, GaveUp):
         return Skipped(solutions.reason)
-    kept, rejected = candidates_of(problem, solutions, known, facts)
+    kept, rejected = candidates_of(problem, solutions, known, facts, list(equations.values()))
     if not kept:
         return Skipped("no root lies in the domain")
     joint = len(subset) == len(problem.parameters)

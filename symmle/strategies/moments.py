@@ -7,7 +7,7 @@ from sympy import Eq, Tuple, cancel, factor
 from symmle.algebra import GaveUp, attempt_within
 from symmle.family import find_family
 from symmle.record import Relation, Step
-from symmle.sample import Count
+from symmle.sample import Count, statistics_of
 from symmle.strategies.answer import candidates_of
 from symmle.strategies.problem import Problem, Skipped, Solved
 from symmle.strategies.systems import solve_system
@@ -43,12 +43,14 @@ class Moments:
         expected, observed = [e for e, _ in pairs], [t for _, t in pairs]
         equations = [e - t for e, t in zip(expected, observed, strict=True)]
         known, facts, hidden = problem.hidden(equations, set(problem.parameters))
+        if any(statistics_of(h) for h in hidden):
+            return Skipped("an expected statistic holds covariates and parameters together")
         solutions = solve_system(
             dict(zip(problem.parameters, hidden, strict=True)), problem.parameters, facts
         )
         if isinstance(solutions, GaveUp):
             return Skipped(f"expected = observed statistics: {solutions.reason}")
-        kept, rejected = candidates_of(problem, solutions, known, facts)
+        kept, rejected = candidates_of(problem, solutions, known, facts, equations)
         if not kept:
             return Skipped("no root lies in the domain")
         scores = tuple(problem.equations.values())
