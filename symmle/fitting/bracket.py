@@ -9,10 +9,11 @@ from sympy import Interval, Symbol
 
 from symmle.compiling.data import Table
 from symmle.compiling.kernels import CONTEXT
+from symmle.compiling.rows import Care
 from symmle.errors import DataError, NoMaximumError, NotConvergedError, NotDerivedError
 from symmle.fitting.coordinates import covering
 from symmle.fitting.plan import Plan, _shown
-from symmle.fitting.profile import SCANNED_ROWS, Profile, care_for, strided
+from symmle.fitting.profile import SCANNED_ROWS, Profile, care_for, is_extreme, strided
 from symmle.fitting.roots import brackets_of, is_flat, on_all_rows, root_in, settled
 from symmle.fitting.solution import (
     Solution,
@@ -22,9 +23,11 @@ from symmle.fitting.solution import (
     closed_values,
     log_likelihood_at,
     non_finite_statistic,
+    refuse_constant_covariate,
 )
 
-FLAT = CONTEXT.mpf(2) ** -120  # steps of l at 240 bits below this are none
+FEW_EXACT = 48  # rows that a scan takes one by one at 240 bits
+FLAT = 1e-10  # relative steps of l below this are rounding
 
 
 def solve_one(
@@ -51,6 +54,8 @@ def solve_one(
             tuple(plan.estimator.remaining),
         )
     full, scanned, signs, low, high = _scan(plan, table, constants, domain, start)
+    if is_extreme(table) and not (signs and brackets_of(signs)):
+        full, scanned, signs, low, high = _scan(plan, table, constants, domain, start, Care.EXACT)
     if not signs:
         row = non_finite_statistic(plan, table)
         if row:
@@ -73,16 +78,23 @@ def solve_one(
 
 
 def _scan(
-    plan: Plan, table: Table, constants: dict[Symbol, Any], domain: Interval, start: dict[str, float] | None
+    plan: Plan,
+    table: Table,
+    constants: dict[Symbol, Any],
+    domain: Interval,
+    start: dict[str, float] | None,
+    care: Care | None = None,
 ) -> tuple[Profile, Profile, list[tuple[float, float]], float, float]:
     """The profile on all rows and on those that are scanned, and the equation's values over its domain."""
     parameter = plan.left[0] if plan.left else plan.parameters[0]
     low, high = (float(plan.scalar(e, constants)) for e in (domain.start, domain.end))
-    full = Profile(plan, table, constants, parameter, care_for(table))
+    full = Profile(plan, table, constants, parameter, care_for(table) if care is None else care)
     scanned = (
         full
-        if table.rows <= 4 * SCANNED_ROWS
-        else Profile(plan, strided(table), constants, parameter, full.care)
+        if table.rows <= (4 * SCANNED_ROWS if care is None else FEW_EXACT)
+        else Profile(
+            plan, strided(table, SCANNED_ROWS if care is None else FEW_EXACT), constants, parameter, full.care
+        )
     )
     points = covering(low, high, scanned.table)
     if start and str(parameter) in start:
@@ -137,9 +149,6 @@ def _chosen(
     }
     finite = {p: h for p, h in heights.items() if CONTEXT.isfinite(h)}
     top = max(finite, key=lambda p: finite[p]) if finite else None
-    for end in ends:  # l may have settled, to 240 bits, before the end of the scan
-        if top is not None and end in finite and finite[end] >= finite[top] - FLAT * (1 + abs(finite[top])):
-            top = end
     found, tied = best_of(plan, candidates) if candidates else (None, False)
     best = max(height for height, _ in candidates) if candidates else None
     slack = CONTEXT.mpf(1e-9) * (1 + abs(best)) if best is not None else 0
@@ -156,6 +165,11 @@ def _chosen(
             status += " The maximum is on the edge of the parameter space."
         unique = False if tied else None
         return Solution(values, "bracketed root", status, full.calls, boundary=edge, unique=unique)
+    if found is None and top is not None:  # l may have settled, to its rounding, before the last point
+        for end in (min(finite), max(finite)):
+            if finite[end] >= finite[top] - FLAT * (1 + abs(finite[top])):
+                top, ends = end, [end]
+                break
     rising = top is not None and top in ends
     if found is not None and top is not None and rising and _keeps_rising(full, finite, top):
         values = found
@@ -179,7 +193,7 @@ def _chosen(
             f"{parameter} = {top:.6g}; no rule has solved that.",
             tuple(plan.estimator.remaining),
         )
-    end = domain.start if top == points[0] else domain.end
+    end = domain.start if top < points[len(points) // 2] else domain.end
     values = full.point(top) or {}
     raise NoMaximumError(
         f"{plan.name}: the likelihood has no maximum on this data: it rises as {parameter} -> {end} "
@@ -194,14 +208,7 @@ def _chosen(
 def _undetermined(full: Profile, points: list[float]) -> Solution:
     """The equation holds everywhere: its parameter is not determined by this data."""
     plan, parameter = full.plan, full.parameter
-    for part in plan.declaration.samples:
-        sample = full.table.sample_of(part.all_columns)
-        for column in part.given:
-            if sample.minimum[column] == sample.maximum[column]:
-                raise NoMaximumError(
-                    f"{plan.name}: the likelihood has no one maximum on this data: every `{column}` is "
-                    f"{sample.minimum[column]:.12g}, so that `{parameter}` is not determined."
-                )
+    refuse_constant_covariate(plan, full.table, [parameter])
     middle = CONTEXT.mpf(min(points, key=lambda p: (abs(abs(p) - (points[0] >= 0)), p)))
     values = {**full.constants, parameter: middle}
     values.update(closed_values(plan, full.table, values) if plan.left else {})

@@ -89,7 +89,7 @@ def covering(low: float, high: float, table: Table, dense: bool = True) -> list[
     near = np.arange(-3, 3.01, 0.1 if dense else 0.5)
     far = np.concatenate([np.arange(-30, -12, 3), np.arange(-12, -3, 0.75)])
     powers = np.concatenate([far, near, -far[::-1]]).tolist()
-    steps = sorted({s * 10.0**p for s in scales for p in powers if 1e-300 < s * 10.0**p < 1e300})
+    steps = sorted({s * 10.0**p for s in scales for p in powers if 1e-307 < s * 10.0**p < 1e307})
     steps = _thinned(steps, 1.1 if dense else 1.5)
     if math.isfinite(low) and math.isfinite(high):
         t = np.concatenate(

@@ -24,7 +24,14 @@ from symmle.errors import NoMaximumError, NotConvergedError, NotDerivedError
 from symmle.fitting.coordinates import covering
 from symmle.fitting.plan import Plan
 from symmle.fitting.profile import FEW, SCANNED_ROWS, strided
-from symmle.fitting.solution import Solution, _what_is_wrong, best_of, check_conditions, log_likelihood_at
+from symmle.fitting.solution import (
+    Solution,
+    _what_is_wrong,
+    best_of,
+    check_conditions,
+    log_likelihood_at,
+    refuse_constant_covariate,
+)
 from symmle.fitting.surface import (
     Surface,
     _double,
@@ -103,6 +110,7 @@ def solve_several(
     top = max(done, key=lambda c: c.height)
     status = f"Newton's method from {len(starts)} starts of a coarse grid; the best end by log-likelihood."
     if top.ridge or is_singular(full, top.theta):
+        refuse_constant_covariate(plan, table, plan.parameters)
         solution = Solution(full.values(nearest_on_ridge(full, top.theta)), "newton", status, steps)  # type: ignore[arg-type]
         solution.unique = False
         solution.status += (
@@ -251,6 +259,7 @@ def _climb(surface: Surface, theta: NDArray[Any]) -> Climb:
         gradient, hessian = found
         size = np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-300))
         scaled = -hessian / np.outer(size, size)
+        curved = float(np.max(np.abs(np.diag(hessian)))) > 1e-6  # far out l is flat in every direction
         eigenvalues, vectors = np.linalg.eigh(scaled)
         definite = eigenvalues[0] > 1e-10
         floor = 1e-6 * max(1.0, float(np.max(np.abs(eigenvalues))))
@@ -258,9 +267,9 @@ def _climb(surface: Surface, theta: NDArray[Any]) -> Climb:
         move = vectors @ ((vectors.T @ (gradient / size)) / stable) / size
         gain = float(gradient @ move)
         longest = float(np.max(np.abs(move)))
-        if definite and longest < 1e-7 and gain < 1e-9 * (1 + abs(height)):
+        if curved and definite and longest < 1e-7 and gain < 1e-9 * (1 + abs(height)):
             return Climb(theta, height, True, step)
-        if not definite and gain < 1e-8 * (1 + abs(height)) and _far(t, began) is None:
+        if not definite and curved and gain < 1e-8 * (1 + abs(height)) and _far(t, began) is None:
             flat = vectors[:, 0] / size
             if is_ridge(surface, t, theta, flat / np.max(np.abs(flat))):
                 return Climb(theta, height, True, step, ridge=True)
@@ -279,7 +288,8 @@ def _climb(surface: Surface, theta: NDArray[Any]) -> Climb:
             factor /= 2
         if not moved:
             near = definite and gain < 1e-7 * (1 + abs(height)) and longest < 1e-3
-            return Climb(theta, height, bool(near), step, None if near else _far(t, began))
+            away = _far(t, began) if curved else int(np.argmax(np.abs(t)))
+            return Climb(theta, height, bool(near and curved), step, None if near and curved else away)
         t, theta, height = new, candidate, other
         if _far(t, began) is not None and np.max(np.abs(t - began)) > 60:
             return Climb(theta, height, False, step, _far(t, began))

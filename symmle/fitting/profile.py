@@ -11,6 +11,7 @@ from sympy import Symbol
 from symmle.compiling.data import Sample, Table
 from symmle.compiling.evaluate import Value
 from symmle.compiling.kernels import CONTEXT
+from symmle.compiling.row_data import MOST_DISTINCT
 from symmle.compiling.rows import Care
 from symmle.fitting.plan import Plan
 from symmle.fitting.solution import log_likelihood_at
@@ -79,7 +80,7 @@ def strided(table: Table, rows: int = SCANNED_ROWS) -> Table:
 
 
 def care_for(table: Table) -> Care:
-    """Whether plain doubles in the rows are enough for scanning: not where the spread is small."""
+    """Whether plain doubles are enough for scanning: not where the spread is small."""
     for sample in table.samples:
         for column in sample.columns:
             mean = sample.pivot[column]
@@ -87,6 +88,16 @@ def care_for(table: Table) -> Care:
             if 0 < spread < 1e-5 * abs(mean):
                 return Care.CENTRED
     return Care.DIRECT
+
+
+def is_extreme(table: Table) -> bool:
+    """Whether doubles may overflow inside functions of the data, and the rows are few enough for 240 bits."""
+    for sample in table.samples:
+        for column in sample.columns:
+            largest = max(abs(sample.minimum[column]), abs(sample.maximum[column]))
+            if (largest > 1e100 or 0 < largest < 1e-100) and table.rows <= MOST_DISTINCT:
+                return True
+    return False
 
 
 def _squashed(number: Any) -> float:

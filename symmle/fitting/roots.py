@@ -17,7 +17,7 @@ def brackets_of(signs: list[tuple[float, float]]) -> list[tuple[float, float]]:
     for (left, a), (right, b) in zip(signs, signs[1:], strict=False):
         if a == 0:
             found.append((left, left))
-        elif a * b < 0:
+        elif b != 0 and (a < 0) != (b < 0):  # a product of tiny numbers would be 0
             found.append((left, right))
     if signs[-1][1] == 0:
         found.append((signs[-1][0], signs[-1][0]))
@@ -29,7 +29,8 @@ def on_all_rows(
 ) -> tuple[float, float] | None:
     """The bracket that a subsample gave, widened until the equation changes its sign on all rows."""
     for _ in range(40):
-        if full.equation(left) * full.equation(right) <= 0:
+        below, above = full.equation(left), full.equation(right)
+        if below == 0 or above == 0 or (below < 0) != (above < 0):
             return left, right
         width = (right - left) or abs(left) * 1e-3
         left = max(left - width, left - (left - low) / 2) if math.isfinite(low) else left - width
@@ -43,7 +44,7 @@ def root_in(full: Profile, left: float, right: float) -> Any:
         ends = min(abs(full.equation(left)), abs(full.equation(right)))
         try:
             root = brentq(
-                lambda t: _or_zero(full.equation(t)), left, right, xtol=1e-300, rtol=1e-14, maxiter=300
+                lambda t: _or_zero(full.equation(t)), left, right, xtol=1e-320, rtol=1e-14, maxiter=300
             )
         except (RuntimeError, ValueError):
             return None

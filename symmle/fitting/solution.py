@@ -100,6 +100,20 @@ def best_of(
     return chosen, any(_apart(plan, chosen, other) for other in tied)
 
 
+def refuse_constant_covariate(plan: Plan, table: Table, undetermined: Sequence[Symbol]) -> None:
+    """NoMaximumError, where the data do not determine parameters because a covariate never changes."""
+    for part in plan.declaration.samples:
+        sample = table.sample_of(part.all_columns)
+        for column in part.given:
+            if sample.minimum[column] == sample.maximum[column]:
+                names = ", ".join(f"`{p}`" for p in undetermined)
+                raise NoMaximumError(
+                    f"{plan.name}: the likelihood has no one maximum on this data: every `{column}` is "
+                    f"{sample.minimum[column]:.12g}, so that {names} {'is' if len(undetermined) == 1 else 'are'} "
+                    "not determined."
+                )
+
+
 def _apart(plan: Plan, first: Numbers, second: Numbers) -> bool:
     return any(
         abs(first[p] - second[p]) > 1e-7 * (abs(first[p]) + abs(second[p])) for p in plan.parameters

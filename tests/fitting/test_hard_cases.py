@@ -189,3 +189,37 @@ REFUSED = [
 def test_what_is_no_estimate_is_refused(name: str, data: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         fit(law(name), data)
+
+
+GLM: dict[str, Any] = {
+    "data": {"y": "{0, 1}"},
+    "covariates": ["z"],
+    "parameters": {"a": "real", "b": "real"},
+    "density": "exp(y*(a + b*z))/(1 + exp(a + b*z))",
+    "name": "logistic regression",
+}
+
+SEPARATED = [
+    ([1, 1, 1, 1], [1.0, 2, 3, 4], "no maximum"),
+    ([0, 0, 1, 1], [1.0, 2, 3, 4], "no maximum"),
+    ([0, 1, 1, 0], [2.0, 2, 2, 2], "every `z` is 2"),
+]
+
+
+@pytest.mark.parametrize(("y", "z", "words"), SEPARATED)
+def test_separated_and_constant_covariates(y: list[int], z: list[float], words: str) -> None:
+    LAWS["logistic regression"] = GLM
+    with pytest.raises(NoMaximumError, match=words):
+        fit(law("logistic regression"), {"y": y, "z": z})
+
+
+@pytest.mark.parametrize("power", [-300, -150, 150, 300])
+def test_one_equation_on_extreme_scales(power: int) -> None:
+    LAWS["log-logistic"] = {
+        "data": {"x": POSITIVE},
+        "parameters": {"a": "positive"},
+        "density": "(2/a)*(x/a)/(1 + (x/a)**2)**2",
+    }
+    data = np.array([1.0, 2.0, 3.0, 0.7, 1.4])
+    plain, scaled = fit(law("log-logistic"), data), fit(law("log-logistic"), data * 10.0**power)
+    assert scaled.estimates["a"] == pytest.approx(plain.estimates["a"] * 10.0**power, rel=1e-10, abs=0)
