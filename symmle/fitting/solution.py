@@ -125,12 +125,13 @@ READINGS = {
     "not all at the edge": "that the {} are not all at the edge of the support",
     "both occur": "that both values of {} occur",
     "not on a line": "that the points of {} are not on a line",
+    "not proportional": "that {} are not proportional",
 }
 
 
 def reading_of(condition: Any) -> str:
     """A condition in words."""
-    columns = ", ".join(map(str, condition.columns)) or "data"
+    columns = ", ".join(str(c) for c in condition.columns if c.free_symbols) or "data"
     if condition.reading in READINGS:
         return READINGS[condition.reading].format(columns)
     return f"that {condition.reading}" if condition.reading else "a condition"
