@@ -252,7 +252,8 @@ class Derivation:
     ) -> tuple[StationaryPoint, ...]:
         """The stationary points for the data that the derivation knows of, the best first.
 
-        Each has `.values`, `.kind`, `.certificate` and `.log_likelihood`.
+        Each has `.values`, `.kind`, `.certificate` and `.log_likelihood`; the tuple has `.complete` (True where
+        the list is proved complete, None where that is open) and `.reason`.
         """
         from symmle.fitting.points import stationary_points
 

@@ -126,6 +126,7 @@ class Run:
             else:
                 self.trace.steps, self.trace.attempts = kept
         if solved_parts is None:
+            self.outcome.estimator = self._unsolved("", problem, degenerate_conditions(problem))
             self._certify(problem)
             return
         self._conclude(problem, solved_parts, back)
@@ -306,11 +307,13 @@ class Run:
                 )
             )
 
-    def _unsolved(self, reason: str, problem: Problem | None = None) -> Estimator:
+    def _unsolved(
+        self, reason: str, problem: Problem | None = None, conditions: tuple[Condition, ...] = ()
+    ) -> Estimator:
         equations: tuple[Equation, ...] = ()
         if problem is not None:
             equations = tuple(Equation(p, e) for p, e in problem.equations.items())
-        return Estimator(remaining=equations, notes=(reason,) if reason else ())
+        return Estimator(remaining=equations, conditions=conditions, notes=(reason,) if reason else ())
 
     # --- records --------------------------------------------------------------------------------
     def _record_likelihood(self, likelihood: Likelihood) -> None:

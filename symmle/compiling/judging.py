@@ -67,7 +67,13 @@ class Judged(ABC):
             for i, e in m:
                 if starts.get(i):
                     rest = tuple((k, f - (k == i)) for k, f in m if f - (k == i))
-                    error += 2 * EPS * e * abs(starts[i]) * (summed_product(sizes, rest, w) / total if rest else 1.0)
+                    error += (
+                        2
+                        * EPS
+                        * e
+                        * abs(starts[i])
+                        * (summed_product(sizes, rest, w) / total if rest else 1.0)
+                    )
             errors.append({m: CONTEXT.mpf(error)})
         for k in range(len(numbers)):  # a parameter is rounded to a double: what does that move?
             moved = list(numbers)

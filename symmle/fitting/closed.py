@@ -143,4 +143,3 @@ def _first(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> dict[Symbo
             )
     refuse_doubtful(plan, names, values)
     return {name: value.number for name, value in zip(names, values, strict=True)}
-

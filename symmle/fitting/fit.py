@@ -127,9 +127,7 @@ def _solved(
     return solve_several(plan, table, constants, start)
 
 
-def _despite(
-    plan: Plan, table: Table, constants: dict[Symbol, Any], refusal: NoMaximumError
-) -> Solution:
+def _despite(plan: Plan, table: Table, constants: dict[Symbol, Any], refusal: NoMaximumError) -> Solution:
     """A condition fails, and nothing proves that the formula gives the only maximum: the score is asked."""
     try:
         if len(plan.left) == 1:

@@ -202,7 +202,9 @@ class Plan:
         found = []
         for j, part in enumerate(self.declaration.samples):
             for column, support in part.support.items():
-                if not isinstance(support, Interval) or support.free_symbols - set(self.declaration.constants):
+                if not isinstance(support, Interval) or support.free_symbols - set(
+                    self.declaration.constants
+                ):
                     continue
                 if support.start.is_finite is not False and not support.left_open:
                     found.append((j, column, support.start, False))

@@ -115,9 +115,7 @@ def refuse_constant_covariate(plan: Plan, table: Table, undetermined: Sequence[S
 
 
 def _apart(plan: Plan, first: Numbers, second: Numbers) -> bool:
-    return any(
-        abs(first[p] - second[p]) > 1e-7 * (abs(first[p]) + abs(second[p])) for p in plan.parameters
-    )
+    return any(abs(first[p] - second[p]) > 1e-7 * (abs(first[p]) + abs(second[p])) for p in plan.parameters)
 
 
 READINGS = {
@@ -126,6 +124,9 @@ READINGS = {
     "both occur": "that both values of {} occur",
     "not on a line": "that the points of {} are not on a line",
     "not proportional": "that {} are not proportional",
+    "defined": "that the formula for {} is defined",
+    "in the domain": "that {} lies in its domain",
+    "in the parameter space": "that the estimates lie in the parameter space",
 }
 
 

@@ -17,6 +17,8 @@ READINGS = {
     "not all zero": "the {all} are not all zero",
     "at least two": "there are at least two observations",
     "in the domain": "the value for {first} lies in its domain, {formula}",
+    "defined": "the formula is defined, {formula}",
+    "in the parameter space": "the values lie in the parameter space, {formula}",
 }
 
 THEOREMS = {

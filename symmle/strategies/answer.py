@@ -126,7 +126,7 @@ def _why_no_root(
                 at = {p: real_part(f(values, rows)) for p, f in values_of.items()}
                 if any(v is None or not problem.contains(p, v, values) for p, v in at.items()):
                     continue
-                if any(not real_part(g(values, rows)) >= 0 for g in allowed):
+                if any(not mpmath.re(g(values, rows)) >= 0 for g in allowed):
                     continue
                 found = [(f({**values, **at}, rows), f(values, rows)) for f in residuals]
             except (ZeroDivisionError, ValueError, ArithmeticError, TypeError):

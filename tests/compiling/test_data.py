@@ -159,7 +159,9 @@ def test_a_lag_drops_the_first_row() -> None:
 
 
 def test_a_masked_row_leaves_the_lags_that_need_it() -> None:
-    table = read_table(CHAIN, np.ma.MaskedArray([1.0, 2.0, 99.0, 4.0, 5.0], mask=[False, False, True, False, False]))
+    table = read_table(
+        CHAIN, np.ma.MaskedArray([1.0, 2.0, 99.0, 4.0, 5.0], mask=[False, False, True, False, False])
+    )
     assert only(table) == {"x": [2.0, 5.0], "x_prev": [1.0, 4.0]}
 
 

@@ -106,7 +106,9 @@ def test_new_coordinates_are_solved_for_and_not_reported() -> None:
     for i, p in enumerate(names):
         for j, q in enumerate(names):
             u, v, at = steps[p], steps[q], np.array([xi, s])
-            mixed = height(*(at + u + v)) - height(*(at + u - v)) - height(*(at - u + v)) + height(*(at - u - v))
+            mixed = (
+                height(*(at + u + v)) - height(*(at + u - v)) - height(*(at - u + v)) + height(*(at - u - v))
+            )
             information[i, j] = -mixed / (4 * np.max(u) * np.max(v))
     errors = np.sqrt(np.diag(np.linalg.inv(information)))
     assert list(result.standard_errors.values()) == pytest.approx(errors, rel=1e-4)
@@ -159,7 +161,11 @@ def test_zeta_has_standard_errors() -> None:
 
 RIDGES = [
     ("product of rates", [1, 2, 1, 1, 5.0], {"a": math.sqrt(0.5), "b": math.sqrt(0.5)}),
-    ("tilted log-logistic", [0.8, 2.4, 1.1, 5.6, 0.9, 3.2, 1.7, 0.4, 2.0, 1.3, 7.9, 0.6], {"k": 2.001657287064}),
+    (
+        "tilted log-logistic",
+        [0.8, 2.4, 1.1, 5.6, 0.9, 3.2, 1.7, 0.4, 2.0, 1.3, 7.9, 0.6],
+        {"k": 2.001657287064},
+    ),
 ]
 
 
