@@ -98,7 +98,7 @@ def _log_of_product(f: Expr, facts: Facts) -> Expr:
             if base is not S.NegativeOne:
                 # log(-base) stays whole: opened again it would turn into itself
                 opened.append((part.exp if isinstance(part, Pow) else S.One) * log(-base))
-        elif isinstance(part, Pow) and _is_even(part.exp):
+        elif isinstance(part, Pow) and may_be_even(part.exp):
             opened.append(part.exp * log(Abs(base)))
         elif isinstance(part, Piecewise):
             opened.append(_log(part, facts))
@@ -122,15 +122,18 @@ def _log_of_power(f: Expr, facts: Facts) -> Expr:
     sign = facts.decide_sign(f.base)
     if sign == 1 or (isinstance(f.base, exp)):
         return f.exp * _log(f.base, facts)
-    if _is_even(f.exp):
+    if may_be_even(f.exp):
         return f.exp * log(Abs(f.base))
     if sign == -1:
         return log(f)
     return f.exp * log(f.base)  # real power of a base that a positive density needs positive
 
 
-def _is_even(e: Expr) -> bool:
-    """Whether a power e of a negative number may be positive for every value of e: 2, 2 x, x (x + 1)."""
+def may_be_even(e: Expr) -> bool:
+    """Whether a power e of a negative number may be positive for every value of e: 2, 2 x, x (x + 1).
+
+    An exponent in counts that is odd for some count makes a positive density's base positive.
+    """
     if e.is_even:
         return True
     symbols = sorted(e.free_symbols, key=str)

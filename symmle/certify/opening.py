@@ -7,7 +7,6 @@ Unlike the normal form nothing is expanded that would lose its sign: (x u - v)**
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import product
 
 from sympy import (
     Abs,
@@ -15,7 +14,6 @@ from sympy import (
     Dummy,
     Expr,
     I,
-    Integer,
     Mul,
     Pow,
     S,
@@ -34,6 +32,7 @@ from sympy.functions.elementary.hyperbolic import HyperbolicFunction
 from sympy.polys.polyerrors import PolynomialError
 
 from symmle.certify.ranges import Bounds, sign_on_support
+from symmle.logarithm import may_be_even
 
 Known = Mapping[Symbol | Expr, Bounds]
 
@@ -60,7 +59,7 @@ def _log_factors(e: Expr, known: Known, unknowns: frozenset[Symbol]) -> list[Exp
         negative = False
         for part in e.args:
             sign = _sign(part, known)
-            if sign is None and isinstance(part, Pow) and _is_even(part.exp):
+            if sign is None and isinstance(part, Pow) and may_be_even(part.exp):
                 sign = 1  # zero on a null set at most: the density is positive there
             if sign is None:
                 unsigned.append(part)
@@ -107,33 +106,13 @@ def _log_of_negative(e: Expr, known: Known, unknowns: frozenset[Symbol]) -> list
     return [log(-e)]
 
 
-def _is_even(e: Expr) -> bool:
-    """Whether a power e of a negative number may be positive for every value of e.
-
-    An exponent in counts is odd for some count or may be even for all, as 2 x and x (x + 1) are.
-    """
-    if e.is_Integer:
-        return int(e) % 2 == 0
-    if e.is_even:
-        return True
-    symbols = sorted(e.free_symbols, key=str)
-    if not e.is_integer or not symbols:
-        return False
-    rows = (
-        product(range(1, 4), repeat=len(symbols))
-        if len(symbols) < 5
-        else ((k,) * len(symbols) for k in (1, 2, 3))
-    )
-    return not any(e.xreplace(dict(zip(symbols, map(Integer, row), strict=True))).is_odd for row in rows)
-
-
 def _log_of_power(e: Pow, known: Known, unknowns: frozenset[Symbol]) -> list[Expr]:
     base, exponent = e.base, e.exp
     sign = _sign(base, known)
-    if sign is None and _is_even(exponent):
+    if sign is None and may_be_even(exponent):
         return [exponent * log(Abs(base))]
     if sign == -1:
-        if not _is_even(exponent):
+        if not may_be_even(exponent):
             # an odd power of a negative base, negative itself: the caller flips it
             return [log(e)]
         base = -base
