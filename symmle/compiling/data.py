@@ -374,7 +374,10 @@ def _check_support(
 ) -> None:
     values = sample.columns[column]
     lowest = sample.minimum[column]
-    endless = isinstance(support, (Interval, Range)) and support.args[1] is S.Infinity
+    end = support.end if isinstance(support, Interval) else None  # the real line has no arguments
+    if isinstance(support, Range):
+        end = support.args[1]
+    endless = end is S.Infinity
     highest = lowest if endless else sample.maximum[column]
     mask = outside(values, support, bounds, lowest, highest, read.whole)
     if mask is None:

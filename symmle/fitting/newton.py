@@ -32,6 +32,7 @@ from symmle.fitting.solution import (
     log_likelihood_at,
     refuse_constant_covariate,
 )
+from symmle.fitting.spikes import find_spike
 from symmle.fitting.surface import (
     Surface,
     _double,
@@ -132,6 +133,14 @@ def solve_several(
             "The log-likelihood is higher on the way to the edge of the parameter space, where it does not settle; "
             "the estimates are the largest interior local maximum that was found."
         )
+    elif not plan.is_proved:
+        spike = find_spike(full, top.theta, top.height)
+        if spike:
+            solution.unbounded = True
+            solution.status = (
+                f"The likelihood is unbounded: it rises without end as {spike}. "
+                "The estimates are the largest interior local maximum that was found."
+            )
     return solution
 
 
