@@ -137,7 +137,7 @@ class Run:
 
     def _solve(self, problem: Problem) -> Solved | None:
         for strategy in strategies_for(len(problem.parameters)):
-            if seconds_left() < 1.0:
+            if seconds_left() < min(1.0, 0.2 * self.time_limit):
                 self.trace.attempt(Attempt(strategy.name, False, "no time is left"))
                 return None
             self.progress(f"trying {strategy.name}")

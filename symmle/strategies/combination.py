@@ -57,7 +57,7 @@ class Combination:
         for size in range(count - 1, 0, -1) if self.size is None else (self.size,):
             found: list[Solved] = []
             for subset in subsets(tuple(p for p in problem.parameters if p not in problem.movable), size):
-                if seconds_left() < 0.5:
+                if seconds_left() < 0.05:
                     return Skipped("no time is left")
                 answer = _solve_subset(problem, scores, subset)
                 if isinstance(answer, Solved):

@@ -88,7 +88,7 @@ class Elimination:
         for size in sizes:
             found: list[Solved] = []
             for subset in subsets(candidates, size):
-                if seconds_left() < 0.5:
+                if seconds_left() < 0.05:
                     return Skipped("no time is left")
                 answer = solve_scores(problem, subset)
                 if isinstance(answer, Solved):

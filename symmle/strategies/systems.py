@@ -50,7 +50,7 @@ def _solve(
         return [Solution(_put_back(solved, named), methods)]
     reason = "no equation can be solved for one unknown"
     for equation, unknown in _choices(equations, unknowns)[:MAX_CHOICES]:
-        if seconds_left() < 0.2:
+        if seconds_left() < 0.02:
             return GaveUp("no time is left")
         answer = solve_equation(equation, unknown, facts)
         if isinstance(answer, GaveUp):
