@@ -210,6 +210,16 @@ class Derivation:
 
         return Verifier(self.model.declaration, self.likelihood).verify(self.steps)
 
+    def face(self, which: int) -> Derivation:
+        """The derivation of the problem on one face of the parameter space, where some parameters are known."""
+        faces = self.__dict__.setdefault("_faces", {})
+        if which not in faces:
+            face = self.estimator.faces[which]
+            model = Model.from_declaration(face.declaration, self.model.check)
+            faces[which] = Derivation(model, face.estimator, (), ())
+        found: Derivation = faces[which]
+        return found
+
     # --- numbers --------------------------------------------------------------------------------
     def estimate(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import mpmath
 from sympy import Expr, Gt, Symbol, Tuple
@@ -23,14 +23,19 @@ from symmle.identifiability import information_rank
 from symmle.likelihood import Likelihood, build_likelihood
 from symmle.record import Attempt, Condition, Equation, Relation, Step, Trace
 from symmle.reduction import solve_constraints, with_numbers
+from symmle.reductions import REDUCTIONS, Part
 from symmle.score import ScoreSystem, split_means
 from symmle.strategies import strategies_for
 from symmle.strategies.answer import as_one_mean
 from symmle.strategies.combination import Combination
 from symmle.strategies.obstacles import find_obstacle
-from symmle.strategies.problem import Candidate, Problem, Solved, real_part
+from symmle.strategies.problem import Candidate, Problem, Skipped, Solved, real_part
 
 Progress = Callable[[str], None]
+# steps of a part that the whole has already, or states at its end
+OPENING = frozenset(
+    ("model", "likelihood", "logarithm", "normal form", "identifiability", "existence", "estimate")
+)
 
 
 @dataclass
@@ -89,6 +94,8 @@ class Run:
                     )
                 )
         work = likelihood if reduced is declaration else build_likelihood(reduced)
+        if self._reduce(work, back):
+            return
         obstacle = find_obstacle(work)
         if obstacle is not None:
             self.trace.attempt(Attempt("likelihood equations", False, obstacle))
@@ -130,6 +137,45 @@ class Run:
             self._certify(problem)
             return
         self._conclude(problem, solved_parts, back)
+
+    # --- where the score does not decide ----------------------------------------------------------
+    def _reduce(self, work: Likelihood, back: dict[Symbol, Expr]) -> bool:
+        """Whether a reduction has answered; its estimator and steps are then recorded."""
+        for reduction in REDUCTIONS:
+            self.progress(f"trying {reduction.name}")
+            started = time.monotonic()
+            answer = reduction.attempt(work, self._solve_part)
+            spent = time.monotonic() - started
+            if isinstance(answer, Skipped):
+                if answer.reason:
+                    self.trace.attempt(Attempt(reduction.name, False, answer.reason, spent))
+                continue
+            self.trace.attempt(Attempt(reduction.name, True, "", spent))
+            for step in answer.steps:
+                self.trace.add(step)
+            estimator = answer.estimator
+            if back:
+                more = {p: e.xreplace(estimator.closed) for p, e in back.items()}
+                estimator = replace(estimator, closed=BySymbol({**estimator.closed, **more}))
+            self.outcome.estimator = replace(estimator, closed=self._ordered(estimator.closed))
+            self._record_proof(self.outcome.estimator)
+            self._record_estimate(self.outcome.estimator)
+            return True
+        return False
+
+    def _ordered(self, closed: dict[Symbol, Expr]) -> BySymbol:
+        return BySymbol({p: closed[p] for p in self.outcome.declaration.parameters if p in closed})
+
+    def _solve_part(self, declaration: Declaration) -> Part:
+        """The ladder again on a smaller declaration, without the words on its likelihood."""
+        if not declaration.parameters:
+            return Part(declaration, Estimator(kind="closed form", route="joint"), ())
+        run = Run(declaration, self.time_limit, self.progress)
+        run._derive()
+        self.trace.attempts.extend(run.trace.attempts)
+        assert run.outcome.estimator is not None
+        steps = tuple(s for s in run.trace.steps if s.rule not in OPENING)
+        return Part(declaration, run.outcome.estimator, steps)
 
     def _problem(self, likelihood: Likelihood) -> Problem:
         movable = frozenset(support_parameters(likelihood) & set(likelihood.parameters))
@@ -278,7 +324,12 @@ class Run:
             ),
             auxiliary=estimator.auxiliary,
         )
-        for proof, rule in ((certificate, "certificate"), (profile, "profile certificate")):
+        self._record_proof(self.outcome.estimator)
+        self._record_estimate(self.outcome.estimator)
+
+    def _record_proof(self, estimator: Estimator) -> None:
+        proved = next((p.certificate for p in estimator.points if p.certificate is not None), None)
+        for proof, rule in ((proved, "certificate"), (estimator.profile_certificate, "profile certificate")):
             if proof is not None:
                 self.trace.add(
                     Step(
@@ -287,25 +338,18 @@ class Run:
                         (),
                         Relation.THEOREM,
                         tuple(estimator.closed),
-                        conditions,
+                        estimator.conditions,
                         details=(("certificate", proof), ("theorem", proof.theorem)),
                     )
                 )
+
+    def _record_estimate(self, estimator: Estimator) -> None:
+        named, conditions = tuple(estimator.closed), estimator.conditions
         if conditions:
-            self.trace.add(
-                Step("existence", (), (), Relation.DEFINITION, tuple(estimator.closed), conditions)
-            )
+            self.trace.add(Step("existence", (), (), Relation.DEFINITION, named, conditions))
         if estimator.closed:
-            self.trace.add(
-                Step(
-                    "estimate",
-                    (),
-                    tuple(estimator.closed.values()),
-                    Relation.DEFINITION,
-                    tuple(estimator.closed),
-                    conditions,
-                )
-            )
+            values = tuple(estimator.closed.values())
+            self.trace.add(Step("estimate", (), values, Relation.DEFINITION, named, conditions))
 
     def _unsolved(
         self, reason: str, problem: Problem | None = None, conditions: tuple[Condition, ...] = ()

@@ -10,6 +10,7 @@ from typing import Any
 
 from sympy import Basic, Expr, Set, Symbol
 
+from symmle.declare.declaration import Declaration
 from symmle.record import Condition, Equation
 
 
@@ -70,12 +71,30 @@ class StationaryPoint:
 
 
 @dataclass(frozen=True)
+class Face:
+    """A part of the parameter space on which the parameters in `at` have known values.
+
+    They are constants of `declaration`, which has the other parameters; `estimator` is its answer.
+    """
+
+    at: dict[Symbol, Expr]  # in sample operators and constants
+    declaration: Declaration
+    estimator: Estimator
+
+
+@dataclass(frozen=True)
 class Estimator:
     """closed[parameter] is an expression in sample operators, constants and remaining parameters.
 
     `remaining` holds the equations that are left; they name remaining parameters alone.
     `route` is "joint", "moments", "profile" (closed[phi] maximises l for every value of the
     remaining parameters) or "combination" (closed[phi] holds at every stationary point, no profile).
+
+    Where the score does not decide: the maximum over all is the best of the maxima on `faces`; for a
+    parameter in `searched` (whole numbers, or the points of a kink) it is the best over its values,
+    `faces` holding the one problem in which it is a constant. `maximisers` are the sets of values that
+    all attain the maximum (`closed` names one of each), `free` the parameters of a ridge that may take
+    any value. Where the maximum is not attained `closed` is empty and `supremum` is the limit.
     """
 
     closed: dict[Symbol, Expr] = field(default_factory=BySymbol)
@@ -88,9 +107,14 @@ class Estimator:
     profile_certificate: Certificate | None = None  # closed[phi] is the conditional maximum
     notes: tuple[str, ...] = ()
     obstacle: str = ""  # why the likelihood equations do not decide the maximum, so that none is solved
-    auxiliary: dict[Symbol, Set] = field(
-        default_factory=dict
-    )  # new coordinates that remain, with their domains
+    # new coordinates that remain, with their domains
+    auxiliary: dict[Symbol, Set] = field(default_factory=dict)
+    faces: tuple[Face, ...] = ()
+    searched: tuple[Symbol, ...] = ()
+    maximisers: dict[Symbol, Set] = field(default_factory=BySymbol)
+    free: tuple[Symbol, ...] = ()
+    supremum: dict[Symbol, Expr] = field(default_factory=BySymbol)
+    unattained: str = ""  # why the supremum is not attained, and what would change that
 
     def as_sums(self) -> dict[Symbol, Expr]:
         """The closed part in plain SymPy: sums over an Indexed with index i = 1..n."""

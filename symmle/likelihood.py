@@ -105,6 +105,10 @@ def facts_of(declaration: Declaration) -> Facts:
     encoding: dict[Expr, Expr] = {}
     for c, v in values.items():
         bounds[c] = Bounds(v, v)
+    for c, domain in declaration.constant_domains.items():
+        b = bounds_of_set(domain, values) if c not in values else None
+        if b is not None:
+            bounds[c] = b
     for p, domain in declaration.parameters.items():
         b = bounds_of_set(domain, values)
         if b is not None:

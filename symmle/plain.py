@@ -63,6 +63,7 @@ _OPERATORS = (
     sample.Maximum,
     sample.Median,
     sample.Quantile,
+    sample.WeightedQuantile,
 )
 
 

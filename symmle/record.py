@@ -20,6 +20,9 @@ class Relation(Enum):
     EQUIVALENT = "equivalent"  # before == 0 exactly where after == 0
     IMPLIED = "implied"  # before == 0 implies after == 0 (combinations of scores)
     THEOREM = "theorem"  # a certificate stands for it
+    ALLOWED = "allowed"  # every row satisfies all of before exactly where all of after hold
+    SIGN = "sign"  # before[k] has the sign after[k] (1, -1, or 0 for identically zero) on the allowed set
+    MAXIMUM = "maximum"  # after[k] is the value of subject[k] that maximises l, whatever the other parameters
 
 
 @dataclass(frozen=True)

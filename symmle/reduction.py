@@ -21,7 +21,13 @@ def hold_fixed(declaration: Declaration, fixed: Mapping[Symbol, Expr | None]) ->
                 f"it was fixed at {value}. Fix it inside."
             )
     kept = {p: s for p, s in declaration.parameters.items() if p not in fixed}
-    return replace(declaration, parameters=kept, constants={**declaration.constants, **fixed})
+    domains = {p: s for p, s in declaration.parameters.items() if p in fixed}
+    return replace(
+        declaration,
+        parameters=kept,
+        constants={**declaration.constants, **fixed},
+        constant_domains={**declaration.constant_domains, **domains},
+    )
 
 
 def solve_constraints(declaration: Declaration) -> tuple[Declaration, dict[Symbol, Expr]] | None:

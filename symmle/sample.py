@@ -182,6 +182,32 @@ class Quantile(SampleOperator):
         return self.args[1]  # type: ignore[return-value]
 
 
+class WeightedQuantile(SampleOperator):
+    """The smallest value of g(x_i) whose cumulated weight v(x_i) is at least p times their sum; never interpolated.
+
+    `weight` is an expression v in the columns, positive; a row of count w weighs w v(x_i).
+    """
+
+    def __new__(cls, summand: Any, weight: Any, probability: Any, columns: Any) -> Expr:
+        weight = sympify(weight)
+        bound = _as_columns(columns)
+        if not weight.free_symbols & set(bound.args):
+            return Quantile(summand, probability, bound)
+        return Expr.__new__(cls, sympify(summand), weight, sympify(probability), bound)
+
+    @property
+    def summand(self) -> Expr:
+        return self.args[0]  # type: ignore[return-value]
+
+    @property
+    def weight(self) -> Expr:
+        return self.args[1]  # type: ignore[return-value]
+
+    @property
+    def probability(self) -> Expr:
+        return self.args[2]  # type: ignore[return-value]
+
+
 def totals_as_means(expression: Expr) -> Expr:
     """Total(g) written as n Mean(g)."""
     return expression.replace(

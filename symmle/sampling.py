@@ -33,6 +33,8 @@ class RandomPoints:
         """Values of the constants; those without one get a random number of their assumptions."""
         found: dict[Symbol, Expr] = {}
         for symbol, value in self.declaration.constants.items():
+            if value is None and symbol in self.declaration.constant_domains:
+                value = self._member(self.declaration.constant_domains[symbol], found)
             found[symbol] = value if value is not None else self._rational(_bounds_of(symbol))
         return found
 

@@ -19,7 +19,7 @@ from sympy import Basic, MatrixBase
 
 from symmle.declare.declaration import Declaration, SamplePart
 from symmle.errors import ModelError
-from symmle.estimator import BySymbol, Certificate, Estimator, Kind, Scope, StationaryPoint
+from symmle.estimator import BySymbol, Certificate, Estimator, Face, Kind, Scope, StationaryPoint
 from symmle.plain import (
     DEEPEST,
     PLAIN_INTEGER,
@@ -31,7 +31,7 @@ from symmle.record import Attempt, Condition, Equation, Relation, Step
 
 _RECORDS: dict[str, type] = {
     cls.__name__: cls
-    for cls in (Attempt, Condition, Declaration, Equation, Estimator, SamplePart, StationaryPoint, Step)
+    for cls in (Attempt, Condition, Declaration, Equation, Estimator, Face, SamplePart, StationaryPoint, Step)
 }
 _ENUMS: dict[str, type[Enum]] = {cls.__name__: cls for cls in (Kind, Relation, Scope)}
 

@@ -22,6 +22,7 @@ from symmle.record import Relation, Step
 from symmle.sample import Mean
 from symmle.sampling import RandomPoints, as_numbers
 from symmle.strategies.problem import real_part
+from symmle.verification_edges import check_allowed, check_maximum, check_sign
 
 DIGITS = 30
 Point = tuple[dict[Symbol, Any], list[Rows]]
@@ -395,6 +396,9 @@ _CHECKERS: dict[Relation, Callable[[Verifier, Step], tuple[bool, str]]] = {
     Relation.EQUIVALENT: _equivalent,
     Relation.IMPLIED: _implied,
     Relation.THEOREM: _theorem,
+    Relation.ALLOWED: check_allowed,
+    Relation.SIGN: check_sign,
+    Relation.MAXIMUM: check_maximum,
 }
 
 __all__ = ["StepCheck", "Verification", "Verifier"]

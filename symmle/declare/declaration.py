@@ -50,6 +50,7 @@ class Declaration:
     normalise_at: dict[Symbol, Expr] = field(default_factory=dict)
     normalises: bool | None = None
     name: str = ""
+    constant_domains: dict[Symbol, Set] = field(default_factory=dict)  # of parameters that were held fixed
 
     @property
     def supports(self) -> dict[Symbol, Set]:

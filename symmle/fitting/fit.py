@@ -13,9 +13,11 @@ from symmle.compiling.data import Table, read_table
 from symmle.errors import DataError, NoMaximumError, NotDerivedError, SymmleError
 from symmle.fitting.bracket import solve_one
 from symmle.fitting.closed import solve_closed, solve_score
+from symmle.fitting.faces import maximisers_on, refuse_unattained, solve_faces
 from symmle.fitting.newton import solve_several
 from symmle.fitting.plan import Plan, plan_of, refuse_what_is_not_built
 from symmle.fitting.result import FitResult
+from symmle.fitting.search import search
 from symmle.fitting.solution import Solution, as_doubles, refuse_impossible_rows
 
 METHODS = ("auto", "closed", "root", "newton")
@@ -95,6 +97,7 @@ def solve(
     method: str = "auto",
 ) -> Solution:
     """The solution by what the derivation left to do."""
+    refuse_unattained(plan, table, constants)
     refuse_what_is_not_built(plan)
     try:
         solution = _solved(plan, table, constants, start, method)
@@ -103,6 +106,9 @@ def solve(
             raise
         solution = _despite(plan, table, constants, refusal)
     refuse_impossible_rows(plan, table, solution.values)
+    if plan.estimator.maximisers:
+        solution.maximisers = maximisers_on(plan, table, solution)
+        solution.unique = False if solution.maximisers else True
     return solution
 
 
@@ -110,6 +116,10 @@ def _solved(
     plan: Plan, table: Table, constants: dict[Symbol, Any], start: dict[str, float] | None, method: str
 ) -> Solution:
     left = plan.left
+    if plan.estimator.faces and (left or plan.estimator.remaining):
+        if plan.estimator.searched:
+            return search(plan, table, constants)
+        return solve_faces(plan, table, constants)
     if method == "closed" and left:
         raise NotDerivedError(
             f"{plan.name} has no closed form: {', '.join(map(str, left))} remain.",

@@ -282,7 +282,7 @@ def plan_of(derivation: Any) -> Plan:
 def refuse_what_is_not_built(plan: Plan) -> None:
     """Latent variables, mixtures and constrained models without a closed form."""
     declaration = plan.declaration
-    closed = not plan.estimator.remaining and plan.estimator.closed
+    closed = (not plan.estimator.remaining and plan.estimator.closed) or plan.estimator.faces
     equations = tuple(plan.estimator.remaining)
     if closed:
         return

@@ -33,6 +33,9 @@ class FitResult:
     unique, boundary, unbounded : bool
         The maximum is known to be one point; it sits on the edge; the likelihood is unbounded and
         the estimates are a local maximum.
+    maximisers : dict of str to tuple
+        Where several values of a parameter attain the maximum: the least and the greatest of an interval
+        (or the members of a finite set); empty where the maximum is one point.
     """
 
     def __init__(self, derivation: Any, table: Table, solution: Solution):
@@ -44,6 +47,7 @@ class FitResult:
         self.iterations = solution.iterations
         self.boundary = solution.boundary
         self.unbounded = solution.unbounded
+        self.maximisers: dict[str, Any] = solution.maximisers
 
     @property
     def status(self) -> str:

@@ -35,6 +35,7 @@ class Solution:
     unbounded: bool = False
     unique: bool | None = None
     notes: list[str] = field(default_factory=list)
+    maximisers: dict[str, Any] = field(default_factory=dict)  # sets of values that all attain the maximum
 
 
 def log_likelihood_at(plan: Plan, table: Table, values: Numbers, patience: int = MOST_DISTINCT) -> Any:

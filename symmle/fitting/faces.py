@@ -1,0 +1,105 @@
+"""Maxima that are not roots of a score: on faces of the parameter space, over searched values, unattained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sympy import FiniteSet, Interval, Symbol
+
+from symmle.compiling.data import Table
+from symmle.compiling.kernels import CONTEXT
+from symmle.errors import NoMaximumError, SymmleError
+from symmle.fitting.plan import Plan, plan_of
+from symmle.fitting.solution import Solution, check_conditions, log_likelihood_at
+
+
+def refuse_unattained(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> None:
+    """NoMaximumError with the limiting estimates, where the derivation found that none is attained."""
+    estimator = plan.estimator
+    if not estimator.supremum:
+        return
+    values = evaluate_at(plan, estimator.supremum, table, constants)
+    limit: dict[str, Any] = {str(p): float(v) for p, v in values.items()}
+    if all(p in limit for p in map(str, plan.parameters)):
+        limit["log_likelihood"] = float(log_likelihood_at(plan, table, {**constants, **values}))
+    shown = ", ".join(f"{p} = {v:.10g}" for p, v in limit.items() if p != "log_likelihood")
+    raise NoMaximumError(
+        f"{plan.name}: the likelihood has no maximum: its supremum is approached at {shown} and not attained; "
+        f"{estimator.unattained}",
+        supremum=limit,
+    )
+
+
+def evaluate_at(
+    plan: Plan, expressions: Mapping[Symbol, Any], table: Table, values: Mapping[Symbol, Any]
+) -> dict[Symbol, Any]:
+    """240-bit values of expressions in sample operators and known symbols."""
+    if not expressions:
+        return {}
+    found = plan.compile(list(expressions.values())).precise(table, dict(values))
+    return {p: v.number for p, v in zip(expressions, found, strict=True)}
+
+
+def solve_faces(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solution:
+    """The best of the maxima on the faces; a face without one is left out, with its refusal if all are."""
+    from symmle.fitting.fit import solve
+
+    check_conditions(plan, table, constants)
+    best: tuple[Any, Solution] | None = None
+    refusal: SymmleError | None = None
+    tied = False
+    for which, face in enumerate(plan.estimator.faces):
+        known = {**constants, **evaluate_at(plan, face.at, table, constants)}
+        try:
+            if face.declaration.parameters:
+                inner = plan_of(plan.derivation.face(which))
+                found = solve(inner, table, inner_constants(inner, known))
+            else:
+                found = Solution(dict(known), "comparison")
+            values = {**known, **found.values}
+            against = plan.reason_against(values, table)
+            height = log_likelihood_at(plan, table, values)
+        except SymmleError as problem:
+            refusal = refusal or problem
+            continue
+        if against or not CONTEXT.isfinite(height):
+            continue
+        found.values = values
+        if best is None or height > best[0]:
+            tied = best is not None and height - best[0] <= 1e-12 * (1 + abs(height))
+            best = height, found
+        else:
+            tied = tied or best[0] - height <= 1e-12 * (1 + abs(height))
+    if best is None:
+        raise refusal or NoMaximumError(f"{plan.name}: no face of the parameter space holds a maximum.")
+    solution = best[1]
+    solution.boundary = solution.boundary or plan.estimator.kind == "order statistic"
+    if tied:
+        solution.unique = False
+    return solution
+
+
+def inner_constants(inner: Plan, known: Mapping[Symbol, Any]) -> dict[Symbol, Any]:
+    """The constants that the plan of a face knows, with values from outside."""
+    return {s: known[s] for s in inner.declaration.constants if s in known}
+
+
+def maximisers_on(plan: Plan, table: Table, solution: Solution) -> dict[str, Any]:
+    """The sets of values that all attain the maximum on this data: (least, greatest) or the members, by name."""
+    found: dict[str, Any] = {}
+    for p, members in plan.estimator.maximisers.items():
+        if isinstance(members, Interval):
+            ends = {p: members.start}, {p: members.end}
+            lo, hi = (evaluate_at(plan, e, table, solution.values)[p] for e in ends)
+            if hi > lo:
+                found[str(p)] = (float(lo), float(hi))
+        elif isinstance(members, FiniteSet):
+            values = [evaluate_at(plan, {p: m}, table, solution.values)[p] for m in members.args]
+            distinct = sorted({float(v) for v in values})
+            if len(distinct) > 1:
+                found[str(p)] = tuple(distinct)
+    return found
+
+
+__all__ = ["evaluate_at", "inner_constants", "maximisers_on", "refuse_unattained", "solve_faces"]

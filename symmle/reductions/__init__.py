@@ -1,0 +1,7 @@
+"""Where the score does not decide the maximum: ways to know some parameters without it, in one order."""
+
+from symmle.reductions.problem import Part, Reduced, Reduction, Solve
+
+REDUCTIONS: tuple[Reduction, ...] = ()
+
+__all__ = ["REDUCTIONS", "Part", "Reduced", "Reduction", "Solve"]
