@@ -7,6 +7,7 @@ from sympy import Basic, Expr, MatrixBase, Tuple
 from symmle.declare.declaration import Declaration
 from symmle.record import Condition, Step
 from symmle.report.blocks import Block, Dialect, Display, Heading, Row, Words
+from symmle.report.deciding import sets_of_maxima, supremum
 from symmle.report.phrases import KINDS, LEAST_ROUTES, SCOPES, capital, joined, theorem_sentence
 from symmle.report.solving import conditions_text, equations
 
@@ -131,6 +132,8 @@ def estimate(
     unknown = [p for p in declaration.parameters if p in left_free] or [e.parameter for e in left_over]
     hats = [*closed, *(p for p in unknown if p not in closed)]
     blocks: list[Block] = [Heading("Estimate")]
+    if not hats and getattr(estimator, "supremum", None):
+        return supremum(estimator, dialect)
     if not hats:
         notes = [dialect.plain(str(n)) for n in getattr(estimator, "notes", ()) if n]
         return [*blocks, Words(f"No estimate was derived{': ' + '; '.join(notes) if notes else ''}.")]
@@ -149,6 +152,7 @@ def estimate(
         )
         with dialect.hatted(hats):
             blocks += equations(dialect, tuple(e.expression for e in left_over))
+    blocks += sets_of_maxima(estimator, dialect)
     route = str(getattr(estimator, "route", ""))
     if closed and left_over and route in LEAST_ROUTES:
         blocks.append(Words(LEAST_ROUTES[route]))

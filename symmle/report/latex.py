@@ -37,6 +37,9 @@ _LETTERS = {
     ")": ")",
     "V": r"\operatorname{Cov}",
     "I": r"\mathcal{I}",
+    "<=": r"\le",
+    ">=": r"\ge",
+    "to": r"\to",
 }
 _FUNCTIONS = {"l": r"\ell", "E": r"\operatorname{E}", "Var": r"\operatorname{Var}"}
 

@@ -71,6 +71,37 @@ METHODS = {
     "polynomial": "The equation is a polynomial in the unknown.",
 }
 
+# Why the score is not used; {names} are the parameters concerned.
+NO_SCORE = {
+    "moving support": (
+        "The range of the observations depends on {names}: where an observation leaves it the likelihood drops to "
+        "zero, so that the maximum may sit on the edge of the allowed values, where the score need not vanish. The "
+        "score is therefore not used for {names}. For the same reason differentiation under the integral fails at "
+        "the edge, and with it the root-n asymptotic normality that rests on the score."
+    ),
+    "kinks": (
+        "The log-likelihood has kinks: it is not differentiable in {names} where {names} meets an observation, and "
+        "the maximum sits at such a point. The score has no root there in general and is not used for {names}; its "
+        "derivative does not give the information."
+    ),
+    "whole numbers": (
+        "As {names} takes whole numbers only, there is no derivative and no score: neighbouring values are compared. "
+        "The usual asymptotic normality does not apply."
+    ),
+    "finite space": (
+        "As {names} takes finitely many values only, there is no score: the likelihood is compared at each of them."
+    ),
+    "closed edge": (
+        "The range of {names} is closed: the maximum may sit on its edge, where the score need not vanish and the "
+        "estimate is not asymptotically normal. A root of the score alone does not decide."
+    ),
+    "constraint": (
+        "The parameters {names} are bound by an equation: at the maximum the score need not vanish, only its part "
+        "along the constraint does."
+    ),
+    "ridge": ("The likelihood equations do not determine {names}: the score vanishes along a whole curve."),
+}
+
 RELATIONS = {
     Relation.DEFINITION: "We write",
     Relation.EQUAL: "This equals",
@@ -81,6 +112,9 @@ RELATIONS = {
     Relation.EQUIVALENT: "This holds exactly where",
     Relation.IMPLIED: "It follows that",
     Relation.THEOREM: "By a theorem,",
+    Relation.ALLOWED: "This holds for every observation exactly where",
+    Relation.SIGN: "The sign is",
+    Relation.MAXIMUM: "The log-likelihood is largest at",
 }
 
 LEAST_ROUTES = {

@@ -283,6 +283,18 @@ class TextbookPrinter(LatexFunctions, LatexPrinter):
             expression, "", rf"\operatorname{{quantile}}_{{{self._print(expression.probability)}}}"
         )
 
+    def _print_WeightedQuantile(self, expression: Any) -> str:
+        share = self._print(expression.probability)
+        with self._indexed(expression.columns):
+            inside, weight = self._print(expression.summand), self._print(expression.weight)
+        return rf"\operatorname{{quantile}}_{{{share}}}\bigl({inside};\ \text{{weights }} {weight}\bigr)"
+
+    def _print_floor(self, expression: Any, exp: Any = None) -> str:
+        return rf"\left\lfloor {self._print(expression.args[0])} \right\rfloor"
+
+    def _print_ceiling(self, expression: Any, exp: Any = None) -> str:
+        return rf"\left\lceil {self._print(expression.args[0])} \right\rceil"
+
 
 def textbook_latex(expression: Basic, names: Names | None = None) -> str:
     """An expression in LaTeX, without dollars.

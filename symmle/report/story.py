@@ -9,7 +9,7 @@ from sympy import Basic, MatrixBase
 
 from symmle.declare.declaration import Declaration
 from symmle.record import Step
-from symmle.report import ending, opening, solving
+from symmle.report import deciding, ending, opening, solving
 from symmle.report.blocks import Block, Dialect, Display, Heading, Row, Words
 from symmle.report.phrases import RELATIONS, capital
 from symmle.report.typesetter import Names
@@ -33,6 +33,23 @@ RULES: dict[str, _Writer] = {
     "profile certificate": ending.profile_certificate,
     "existence": ending.existence,
     "estimate": ending.estimate,
+    "why not the score": deciding.why_not_the_score,
+    "support": deciding.support,
+    "monotone": deciding.monotone,
+    "edge": deciding.edge,
+    "hold": deciding.hold,
+    "put in": deciding.put_in,
+    "slope": deciding.slope,
+    "quantile": deciding.quantile,
+    "ratio": deciding.ratio,
+    "one crossing": deciding.one_crossing,
+    "floor": deciding.floored,
+    "comparison": deciding.comparison,
+    "best member": deciding.best_member,
+    "clip": deciding.clip,
+    "lagrange": deciding.lagrange,
+    "unrolled": deciding.unrolled,
+    "ridge": deciding.ridge,
     "invariance": ending.invariance,
     "observed information": ending.information,
     "expected information": ending.information,

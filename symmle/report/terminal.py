@@ -17,7 +17,7 @@ from symmle.report.unicode import UnicodePrinter, unicode_text
 from symmle.sample import Count
 
 _DIGITS = str.maketrans("₀₁₂₃₄₅₆₇₈₉‚", "0123456789,")
-_LETTERS = {"given": "|", "dots": "…", "V": "Cov"}
+_LETTERS = {"given": "|", "dots": "…", "V": "Cov", "<=": "≤", ">=": "≥", "to": "→"}
 
 
 def member_text(text: str, domain: Set, write: Any) -> str:

@@ -268,6 +268,12 @@ class UnicodePrinter(Typesetter, StrPrinter):
     def _print_Quantile(self, expression: Any) -> str:
         return f"quantile({self._print(expression.summand)}, {self._print(expression.probability)})"
 
+    def _print_WeightedQuantile(self, expression: Any) -> str:
+        share = self._print(expression.probability)
+        with self._indexed(expression.columns):
+            inside, weight = self._print(expression.summand), self._print(expression.weight)
+        return f"quantile({inside}, {share}, weights {weight})"
+
 
 def unicode_text(expression: Basic, names: Names | None = None) -> str:
     """An expression on one line of Unicode.
