@@ -86,7 +86,7 @@ def check_sign(verifier: Checked, step: Step) -> tuple[bool, str]:
         f = compile_expression(e)  # type: ignore[arg-type]
         for values, rows in verifier.points(8):
             value = _value(f, values, rows)
-            real = None if value is None else real_part(value)
+            real: Any = None if value is None else real_part(value)
             if real is None:
                 continue
             sign = 0 if abs(real) < mpmath.mpf(10) ** -DIGITS else int(mpmath.sign(real))

@@ -89,6 +89,19 @@ def fit_derivation(
     return FitResult(derivation, table, solve(plan, table, constants, _start(plan, start), method))
 
 
+def refuse_other_size(plan: Plan, table: Table) -> None:
+    """DataError where the model holds for another sample size than the data have."""
+    size = plan.declaration.size
+    if size is None:
+        return
+    for sample in table.samples:
+        if sample.n != size:
+            raise DataError(
+                f"{plan.name} is declared for samples of size {size}; the data have n = {sample.n:.12g}. "
+                "Pass that many rows, or declare the model without a size."
+            )
+
+
 def solve(
     plan: Plan,
     table: Table,
@@ -97,6 +110,7 @@ def solve(
     method: str = "auto",
 ) -> Solution:
     """The solution by what the derivation left to do."""
+    refuse_other_size(plan, table)
     refuse_unattained(plan, table, constants)
     refuse_what_is_not_built(plan)
     try:
@@ -108,7 +122,7 @@ def solve(
     refuse_impossible_rows(plan, table, solution.values)
     if plan.estimator.maximisers:
         solution.maximisers = maximisers_on(plan, table, solution)
-        solution.unique = False if solution.maximisers else True
+        solution.unique = not solution.maximisers
     return solution
 
 
