@@ -9,6 +9,7 @@ from typing import Any
 import mpmath
 from sympy import Basic, Dummy, Expr, Symbol, lambdify
 
+from symmle.algebra.decisions import decided, scalar_decisions
 from symmle.sample import (
     Count,
     Maximum,
@@ -18,6 +19,7 @@ from symmle.sample import (
     Quantile,
     SampleOperator,
     Total,
+    WeightedQuantile,
     statistics_of,
 )
 
@@ -34,7 +36,10 @@ def _lambert(z: Any, k: Any = 0) -> Any:
     return mpmath.lambertw(z, int(k))
 
 
-_MODULES: list[Any] = [{"LambertW": _lambert, "loggamma": mpmath.loggamma}, "mpmath"]
+_MODULES: list[Any] = [
+    {"LambertW": _lambert, "loggamma": mpmath.loggamma, **scalar_decisions(mpmath.mp)},
+    "mpmath",
+]
 
 
 def compile_expression(expression: Expr) -> Callable[[Mapping[Symbol, Any], Sequence[Rows]], Any]:
@@ -45,7 +50,9 @@ def compile_expression(expression: Expr) -> Callable[[Mapping[Symbol, Any], Sequ
     symbols = sorted((s for s in plain.free_symbols if s not in set(stand_ins)), key=str)
     renamed = [Dummy() for _ in symbols]
     body = lambdify(
-        [*renamed, *stand_ins], plain.xreplace(dict(zip(symbols, renamed, strict=True))), modules=_MODULES
+        [*renamed, *stand_ins],
+        decided(plain).xreplace(dict(zip(symbols, renamed, strict=True))),
+        modules=_MODULES,
     )
     parts = [_compile_operator(operator) for operator in operators]
 
@@ -65,49 +72,77 @@ def _rows_of(operator: SampleOperator, samples: Sequence[Rows]) -> Rows:
 def _compile_operator(operator: SampleOperator) -> Callable[[Mapping[Symbol, Any], Sequence[Rows]], Any]:
     if isinstance(operator, Count):
         return lambda values, samples: mpmath.fsum(_rows_of(operator, samples).weights)
-    summand: Expr = operator.summand  # type: ignore[attr-defined]
-    inner = statistics_of(summand)
-    stand_ins = [Dummy() for _ in inner]
-    plain = summand.xreplace(dict(zip(inner, stand_ins, strict=True)))
     columns = operator.columns
-    symbols = sorted((s for s in plain.free_symbols - set(columns) if s not in set(stand_ins)), key=str)
-    names = [Dummy() for _ in (*columns, *symbols)]
-    body = lambdify(
-        [*names, *stand_ins],
-        plain.xreplace(dict(zip((*columns, *symbols), names, strict=True))),
-        modules=_MODULES,
-    )
-    parts = [_compile_operator(o) for o in inner]
+    summand = _compile_rowwise(operator.args[0], columns)  # type: ignore[arg-type]
+    weight = _compile_rowwise(operator.weight, columns) if isinstance(operator, WeightedQuantile) else None
+    share = _compile_share(operator)
 
     def value(values: Mapping[Symbol, Any], samples: Sequence[Rows]) -> Any:
         rows = _rows_of(operator, samples)
-        extra = [values[s] for s in symbols] + [part(values, samples) for part in parts]
-        each = [body(*row, *extra) for row in zip(*(rows.columns[c] for c in columns), strict=True)]
-        return _reduce(operator, each, rows.weights, values)
+        weights = rows.weights
+        if weight is not None:
+            own = weight(values, samples, rows)
+            weights = [w * v for w, v in zip(weights, own, strict=True)]
+        kept = [i for i, w in enumerate(weights) if w]
+        if len(kept) < len(weights):
+            weights = [weights[i] for i in kept]
+            rows = Rows({c: [column[i] for i in kept] for c, column in rows.columns.items()}, weights)
+        return _reduce(operator, summand(values, samples, rows), weights, share(values, samples))
 
     return value
 
 
-def _reduce(operator: SampleOperator, each: list[Any], weights: Sequence[Any], values: Any) -> Any:
+Rowwise = Callable[[Mapping[Symbol, Any], Sequence[Rows], Rows], list[Any]]
+
+
+def _compile_rowwise(expression: Expr, columns: tuple[Symbol, ...]) -> Rowwise:
+    """A function of the rows to the values of an expression at each; operators inside are constants."""
+    inner = statistics_of(expression)
+    stand_ins = [Dummy() for _ in inner]
+    plain = expression.xreplace(dict(zip(inner, stand_ins, strict=True)))
+    symbols = sorted((s for s in plain.free_symbols - set(columns) if s not in set(stand_ins)), key=str)
+    names = [Dummy() for _ in (*columns, *symbols)]
+    body = lambdify(
+        [*names, *stand_ins],
+        decided(plain).xreplace(dict(zip((*columns, *symbols), names, strict=True))),
+        modules=_MODULES,
+    )
+    parts = [_compile_operator(o) for o in inner]
+
+    def value(values: Mapping[Symbol, Any], samples: Sequence[Rows], rows: Rows) -> list[Any]:
+        extra = [values[s] for s in symbols] + [part(values, samples) for part in parts]
+        return [body(*row, *extra) for row in zip(*(rows.columns[c] for c in columns), strict=True)]
+
+    return value
+
+
+def _compile_share(operator: SampleOperator) -> Callable[[Mapping[Symbol, Any], Sequence[Rows]], Any]:
+    if isinstance(operator, Quantile | WeightedQuantile):
+        return compile_expression(operator.probability)
+    return lambda values, samples: mpmath.mpf(1) / 2
+
+
+def _reduce(operator: SampleOperator, each: list[Any], weights: Sequence[Any], share: Any) -> Any:
+    """The operator's value from those of its summand, on rows whose weight is not 0."""
     if isinstance(operator, Total | Mean):
-        total = mpmath.fsum(w * e for w, e in zip(weights, each, strict=True) if w)
+        total = mpmath.fsum(w * e for w, e in zip(weights, each, strict=True))
         return total if isinstance(operator, Total) else total / mpmath.fsum(weights)
-    kept = sorted((e, w) for e, w in zip(each, weights, strict=True) if w)
+    if any(mpmath.isnan(mpmath.mpmathify(e)) for e in each):
+        return mpmath.nan
+    kept = sorted((e, w) for e, w in zip(each, weights, strict=True))
     if isinstance(operator, Minimum):
         return kept[0][0]
     if isinstance(operator, Maximum):
         return kept[-1][0]
-    p = mpmath.mpf(1) / 2
-    if isinstance(operator, Quantile):
-        p = mpmath.mpf(str(operator.probability.xreplace(values).evalf(mpmath.mp.dps)))
-    elif not isinstance(operator, Median):
+    if not isinstance(operator, Median | Quantile | WeightedQuantile):
         raise TypeError(f"no value is defined for {type(operator).__name__}")
-    goal, so_far = p * mpmath.fsum(w for _, w in kept), mpmath.mpf(0)
+    total, so_far = mpmath.fsum(weights), mpmath.mpf(0)
+    goal = share * total - abs(total) * mpmath.ldexp(mpmath.mpf(1), -(3 * mpmath.mp.prec) // 4)
     for e, w in kept:
         so_far += w
-        if so_far >= goal:
+        if so_far >= goal:  # but for rounding of p n, which counts as reached
             return e
-    return kept[-1][0]
+    return kept[-1][0] if kept else mpmath.nan
 
 
 def evaluate(

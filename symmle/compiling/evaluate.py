@@ -10,15 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from sympy import Add, Expr, Float, Mul, Pow, Symbol, exp, log
+from sympy import Expr, Float, Symbol
 
 from symmle.compiling.data import Sample, Table
-from symmle.compiling.kernels import CONTEXT, LOCK, row_kernel
-from symmle.compiling.program import Fused, Ordered, Program
+from symmle.compiling.kernels import CONTEXT, LOCK
+from symmle.compiling.ordered import Found, direction_of, ordered_value
+from symmle.compiling.program import Fused, Program
 from symmle.compiling.row_data import MOST_DISTINCT, Moments, Rows
 from symmle.compiling.rows import Care, Pass
 
@@ -150,17 +150,19 @@ class CompiledExpressions:
             known.update({d: part.scales[c] for c, d in sample.scales.items()})
         fused = program.fused()
         moments: list[list[Moments]] = []
+        orders: dict[Symbol, Found] = {}
         for stage in range(program.stages):
             for order in program.ordered:
                 if order.stage == stage:
-                    known[order.dummy] = CONTEXT.mpf(_ordered(order, rows[order.sample], known))
+                    found = ordered_value(order, rows[order.sample], known, patience if judge else 1)
+                    orders[order.dummy], known[order.dummy] = found, found.number
             moments.append([])
             for j, run in enumerate(passes[stage]):
-                found = (
+                means = (
                     run.run(rows[j], known, care, judge, patience) if run.monomials else Moments({}, {}, [])
                 )
-                moments[-1].append(found)
-                _bind(program, j, found, known)
+                moments[-1].append(means)
+                _bind(program, j, means, known)
             if fused is None:
                 known.update(_called(program, stage, known))
         if fused is None:
@@ -171,32 +173,10 @@ class CompiledExpressions:
         if not judge:
             return [Value(number, CONTEXT.inf) for number in numbers]
         if fused is None:
-            errors = self._errors(program, moments, known, numbers)
+            errors = _staged_errors(program, moments, orders, known, numbers)
         else:
-            errors = _fused_errors(program, moments[0], fused, given, numbers)
+            errors = _fused_errors(program, moments[0], orders, fused, given, numbers)
         return [_value(v, e, care) for v, e in zip(numbers, errors, strict=True)]
-
-    def _errors(
-        self, program: Program, moments: list[list[Moments]], known: dict[Symbol, Any], numbers: list[Any]
-    ) -> list[Any]:
-        """Every independent error of the means, one after the other, carried through the formulas."""
-        total = [CONTEXT.mpf(0)] * len(numbers)
-        for stage in range(program.stages):
-            for j, found in enumerate(moments[stage]):
-                sample = program.samples[j]
-                for shift in found.errors:
-                    if all(delta == 0 for delta in shift.values()):
-                        continue
-                    moved = dict(known)
-                    for monomial, delta in shift.items():
-                        moved[sample.monomials[monomial]] += delta
-                    for later in range(stage, program.stages + 1):
-                        results = _called(program, later, moved)
-                        if later < program.stages:
-                            moved.update(results)
-                    for k, (_, value) in enumerate(results):
-                        total[k] += _distance(value, numbers[k])
-        return total
 
 
 def compile_expressions(
@@ -231,27 +211,80 @@ def _rows(sample: Sample, scaled: frozenset[Symbol]) -> Rows:
     return sample.cache[key]  # type: ignore[no-any-return]
 
 
+Shift = dict[Symbol, Any]
+
+
+def _shifts(
+    program: Program, moments: list[list[Moments]], orders: Mapping[Symbol, Found]
+) -> list[tuple[int, Shift]]:
+    """Stage and joint movement of every independent error of the means and order statistics.
+
+    Where a formula may jump every error is taken both ways, as large as all of them together: alone it might
+    not reach the jump.
+    """
+    found: list[tuple[int, Shift]] = []
+    for stage, of_samples in enumerate(moments):
+        for sample, of_sample in zip(program.samples, of_samples, strict=True):
+            for shift in of_sample.errors:
+                moved = {sample.monomials[m]: delta for m, delta in shift.items() if delta}
+                if moved:
+                    found.append((stage, moved))  # type: ignore[arg-type]
+    for order in program.ordered:
+        error = orders[order.dummy].error
+        if error:
+            found.append((order.stage, {order.dummy: error}))
+    if not program.jumps:
+        return found
+    k = len(found)
+    return [(s, {d: f * delta for d, delta in shift.items()}) for s, shift in found for f in (k, -k)]
+
+
+def _staged_errors(
+    program: Program,
+    moments: list[list[Moments]],
+    orders: Mapping[Symbol, Found],
+    known: dict[Symbol, Any],
+    numbers: list[Any],
+) -> list[Any]:
+    """Every independent error, one after the other, carried through the formulas of all later stages."""
+    total = [CONTEXT.mpf(0)] * len(numbers)
+    for stage, shift in _shifts(program, moments, orders):
+        moved = dict(known)
+        for name, delta in shift.items():
+            moved[name] = moved[name] + delta
+        for later in range(stage, program.stages + 1):
+            for order in program.ordered:
+                again = orders[order.dummy].again
+                if order.stage == later > stage and again is not None:
+                    moved[order.dummy] = known[order.dummy] + (again(moved) - again(known))
+            results = _called(program, later, moved)
+            if later < program.stages:
+                moved.update(results)
+        for k, (_, value) in enumerate(results):
+            total[k] += _distance(value, numbers[k])
+    return total
+
+
 def _fused_errors(
     program: Program,
     moments: list[Moments],
+    orders: Mapping[Symbol, Found],
     fused: Fused,
     given: list[Any],
     numbers: list[Any],
 ) -> list[Any]:
-    """As `_errors`, where the outputs are one function of the moments."""
+    """As `_staged_errors`, where the outputs are one function of the moments."""
     place = {a: k for k, a in enumerate(fused.arguments)}
     total = [CONTEXT.mpf(0)] * len(numbers)
-    for j, found in enumerate(moments):
-        names = program.samples[j].monomials
-        for shift in found.errors:
-            moved = list(given)
-            for monomial, delta in shift.items():
-                k = place.get(names[monomial])
-                if k is not None and delta:
-                    moved[k] = moved[k] + delta
-            for k, value in enumerate(fused(moved)):
-                if value is not numbers[k]:
-                    total[k] += _distance(value, numbers[k])
+    for _, shift in _shifts(program, [moments], orders):
+        moved = list(given)
+        for name, delta in shift.items():
+            k = place.get(name)
+            if k is not None:
+                moved[k] = moved[k] + delta
+        for k, value in enumerate(fused(moved)):
+            if value is not numbers[k]:
+                total[k] += _distance(value, numbers[k])
     return total
 
 
@@ -275,6 +308,8 @@ def _number(value: Any) -> Any:
 
 def _real(value: Any) -> Any:
     """A real 240-bit number; what is left imaginary by rounding alone is dropped."""
+    if value is None:  # no branch of a Piecewise holds
+        return CONTEXT.nan
     if not isinstance(value, CONTEXT.mpf):
         value = CONTEXT.convert(value)
     if isinstance(value, CONTEXT.mpc):
@@ -285,7 +320,7 @@ def _real(value: Any) -> Any:
 
 
 def _distance(value: Any, number: Any) -> Any:
-    distance = abs(value - number)
+    distance = abs(_real(value) - number)
     return distance if CONTEXT.isfinite(distance) else CONTEXT.inf
 
 
@@ -318,64 +353,4 @@ def _as_double(number: Any) -> float:
         return math.inf if number > 0 else -math.inf
 
 
-@lru_cache(maxsize=256)
-def _kernel(arguments: tuple[Symbol, ...], expression: Expr) -> Any:
-    return row_kernel(arguments, [expression])
-
-
-def direction_of(expression: Expr) -> int:
-    """1 for an increasing and -1 for a decreasing function of its one symbol, 0 where that is not plain."""
-    if expression.is_Symbol:
-        return 1
-    if isinstance(expression, (log, exp)):
-        return direction_of(expression.args[0])  # type: ignore[arg-type]
-    if isinstance(expression, Pow) and expression.exp.is_Rational and expression.base.is_positive:
-        return direction_of(expression.base) * (1 if expression.exp > 0 else -1)
-    if isinstance(expression, (Add, Mul)):
-        number, rest = expression.as_coeff_Add() if isinstance(expression, Add) else expression.as_coeff_Mul()
-        if rest.func != expression.func:
-            return direction_of(rest) * (1 if isinstance(expression, Add) or number > 0 else -1)
-    return 0
-
-
-def _of_extremes(order: Ordered, rows: Rows, kind: str) -> float | None:
-    """The extreme of a monotone function of one column, from the extremes of the column."""
-    if rows.scales or order.scalars or kind not in ("Minimum", "Maximum"):
-        return None
-    columns = order.summand.free_symbols
-    direction = direction_of(order.summand) if len(columns) == 1 else 0
-    if not direction:
-        return None
-    (column,) = columns
-    sample = rows.sample
-    extreme = (sample.minimum if (kind == "Minimum") == (direction > 0) else sample.maximum)[column]  # type: ignore[index]
-    if order.summand.is_Symbol:
-        return extreme
-    with np.errstate(all="ignore"):
-        return float(_kernel((column,), order.summand)(np.float64(extreme))[0])  # type: ignore[arg-type]
-
-
-def _ordered(order: Ordered, rows: Rows, known: Mapping[Symbol, Any]) -> float:
-    """An order statistic of the summand, by cumulated weight."""
-    columns = tuple(rows.columns)
-    kind = type(order.operator).__name__
-    known_extreme = _of_extremes(order, rows, kind)
-    if known_extreme is not None:
-        return known_extreme
-    if order.summand.is_Symbol and order.summand in rows.columns:
-        values = rows.columns[order.summand]  # type: ignore[index]
-    else:
-        kernel = _kernel((*columns, *order.scalars), order.summand)
-        values = kernel(*(rows.columns[c] for c in columns), *(float(known[s]) for s in order.scalars))[0]
-        values = np.broadcast_to(values, (rows.sample.rows,))
-    if kind == "Minimum":
-        return float(np.min(values))
-    if kind == "Maximum":
-        return float(np.max(values))
-    share = 0.5 if kind == "Median" else float(order.probability)  # type: ignore[arg-type]
-    ranks = np.argsort(values, kind="stable")
-    weights = np.ones(len(values)) if rows.weights is None else rows.weights
-    cumulated = np.cumsum(weights[ranks])
-    # the smallest x_(i) with cumulated weight >= n p, up to rounding of the sum
-    position = int(np.searchsorted(cumulated, share * cumulated[-1] * (1 - 1e-14)))
-    return float(values[ranks[min(position, len(values) - 1)]])
+__all__ = ["CompiledExpressions", "Value", "compile_expressions", "direction_of"]

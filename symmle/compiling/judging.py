@@ -16,6 +16,7 @@ from symmle.compiling.increments import Wide, exact
 from symmle.compiling.kernels import CONTEXT, scalar_kernel
 from symmle.compiling.program import Atom, Monomial, SampleProgram
 from symmle.compiling.row_data import Rows
+from symmle.compiling.supports import not_whole
 
 Array = NDArray[Any]
 EPS = 2.0**-52
@@ -61,6 +62,8 @@ class Judged(ABC):
         total = float(len(block[self.program.columns[0]])) if w is None else float(np.sum(w)) or 1.0
         errors: list[dict[Monomial, Any]] = []
         for m in self.monomials:
+            if m in plain and self._is_exact(rows, m):
+                continue
             error = 4 * EPS * max(summed_product(sizes, m, w) / total, abs(float(means[m])))
             if m in plain:
                 error += 2 * EPS * float(np.mean(np.abs(block[self.program.atoms[m[0][0]].expression])))  # type: ignore[index]
@@ -88,6 +91,18 @@ class Judged(ABC):
         values = {i: parts[i] + starts.get(i, 0.0) for i in self.functions}
         return errors + self._spotted(block, scalars, values, means)
 
+    def _is_exact(self, rows: Rows, monomial: Monomial) -> bool:
+        """Whether a plain sum of whole numbers is free of rounding; asked where a formula has floors."""
+        column: Symbol = self.program.atoms[monomial[0][0]].expression  # type: ignore[assignment]
+        if not self.program.jumps or rows.weights is not None or column in rows.scales:
+            return False
+        sample = rows.sample
+        if ("whole", column) not in sample.cache:
+            largest = max(abs(sample.minimum[column]), abs(sample.maximum[column]))
+            small = largest * sample.rows < 2.0**53
+            sample.cache["whole", column] = small and not_whole(sample.columns[column]) is None
+        return bool(sample.cache["whole", column])
+
     def _plainly_judged(
         self, rows: Rows, plain: set[Monomial], means: Mapping[Monomial, Any]
     ) -> list[dict[Monomial, Any]]:
@@ -96,12 +111,14 @@ class Judged(ABC):
         for m in plain:
             column = self.program.atoms[m[0][0]].expression
             low, pivot = rows.sample.minimum[column], rows.pivots[column]  # type: ignore[index]
+            if self._is_exact(rows, m):
+                continue
             if low < 0 or rows.scales:
                 return []
             mean = float(means[m])
             # |x - c| <= x + c, of which the mean is at most mean + 2 c
             errors.append({m: CONTEXT.mpf(EPS * (4 * abs(mean) + 6 * (mean + 2 * abs(pivot))))})
-        return errors
+        return errors or [{}]
 
     def _spotted(
         self,

@@ -17,6 +17,7 @@ from sympy import (
     Function,
     LambertW,
     Mul,
+    Piecewise,
     Pow,
     S,
     Subs,
@@ -45,6 +46,7 @@ from sympy.printing.codeprinter import PrintMethodNotImplementedError
 from sympy.printing.numpy import SciPyPrinter
 
 from symmle.algebra import GaveUp, attempt_within
+from symmle.algebra.decisions import decided, scalar_decisions
 from symmle.compiling.derivatives import CONTEXT as CONTEXT
 from symmle.compiling.derivatives import LOCK as LOCK
 from symmle.compiling.derivatives import derivative_of_special, row_derivatives, scalar_derivatives
@@ -287,8 +289,28 @@ def row_kernel(arguments: Sequence[Symbol], expressions: Sequence[Expr]) -> Call
 
 def scalar_kernel(arguments: Sequence[Symbol], expressions: Sequence[Expr]) -> Callable[..., Any]:
     """An mpmath function at 240 bits: the outer algebra, where differences of means cancel."""
-    names, bodies = _renamed(arguments, [stable(e) for e in expressions])
-    return _lambdified(names, bodies, [{**scalar_functions(), **scalar_derivatives()}, "mpmath"])
+    names, bodies = _renamed(arguments, [decided(stable(e)) for e in expressions])
+    modules = [{**scalar_functions(), **scalar_derivatives(), **scalar_decisions(CONTEXT)}, "mpmath"]
+    kernel = _lambdified(names, bodies, modules)
+    if not any(body.has(Piecewise) for body in bodies):
+        return kernel
+    return BranchByBranch(kernel, lambda: _lambdified(names, bodies, modules, cse=False))
+
+
+class BranchByBranch:
+    """A kernel whose common subexpressions may have no value on a branch that is not taken."""
+
+    def __init__(self, kernel: Callable[..., Any], lazily: Callable[[], Callable[..., Any]]):
+        self._kernel, self._lazily = kernel, lazily
+        self._slow: Callable[..., Any] | None = None
+
+    def __call__(self, *given: Any) -> Any:
+        try:
+            return self._kernel(*given)
+        except (ZeroDivisionError, OverflowError, ValueError, TypeError):
+            if self._slow is None:
+                self._slow = self._lazily()
+            return self._slow(*given)
 
 
 class RowPrinter(SciPyPrinter):  # type: ignore[misc]
@@ -320,10 +342,10 @@ def _whole_power(base: Any, n: int) -> Any:
 
 
 def _lambdified(
-    names: list[Symbol], bodies: list[Expr], modules: list[Any], printer: Any = None
+    names: list[Symbol], bodies: list[Expr], modules: list[Any], printer: Any = None, cse: bool = True
 ) -> Callable[..., Any]:
     try:
-        return lambdify(names, bodies, modules=modules, cse=True, printer=printer)  # type: ignore[no-any-return]
+        return lambdify(names, bodies, modules=modules, cse=cse, printer=printer)  # type: ignore[no-any-return]
     except PrintMethodNotImplementedError as problem:
         function = str(problem).splitlines()[0].rsplit(": ", 1)[-1]
         raise NotDerivedError(f"The formula holds {function}, for which no numbers are built.") from problem

@@ -25,13 +25,15 @@ from sympy import (
     Pow,
     S,
     Symbol,
+    Tuple,
     expand_log,
     expand_power_base,
     expand_power_exp,
 )
 
+from symmle.algebra.decisions import has_jumps
 from symmle.compiling.kernels import CONTEXT, open_special_logs, scalar_kernel
-from symmle.sample import Count, Mean, Quantile, SampleOperator, Total
+from symmle.sample import Count, Mean, Quantile, SampleOperator, Total, WeightedQuantile
 
 Monomial = tuple[tuple[int, int], ...]  # ((atom, exponent), ...)
 Polynomial = dict[Monomial, Expr]
@@ -64,6 +66,7 @@ class SampleProgram:
     count: Dummy
     pivots: dict[Symbol, Dummy]
     scales: dict[Symbol, Dummy]
+    jumps: bool = False  # whether a formula has floors or comparisons, so that exact sums matter
     atoms: list[Atom] = field(default_factory=list)
     monomials: dict[Monomial, Dummy] = field(default_factory=dict)
 
@@ -73,11 +76,12 @@ class SampleProgram:
 
 @dataclass
 class Ordered:
-    """A minimum, maximum, median or quantile of a summand."""
+    """A minimum, maximum, median or quantile of a summand; a weighted quantile has a weight for each row."""
 
     dummy: Dummy
     operator: SampleOperator
-    summand: Expr
+    summand: Expr  # in the columns as they are given
+    weight: Expr | None
     probability: Expr | None
     scalars: tuple[Symbol, ...]
     stage: int
@@ -140,7 +144,9 @@ class Program:
         self._stage: dict[Basic, int] = {}
         self._known: dict[Basic, Expr] = {}
         self.outputs = [self._without_operators(open_special_logs(e)) for e in expressions]
+        self.jumps = any(has_jumps(f) for f in [*self.outputs, *(f for _, _, f in self.statistics)])
         for sample in self.samples:  # an atom that occurs in products is centred; alone it need not be
+            sample.jumps = self.jumps
             for monomial in sample.monomials:
                 if sum(e for _, e in monomial) > 1:
                     for i, _ in monomial:
@@ -191,8 +197,9 @@ class Program:
         if isinstance(operator, Total):
             inner = self._without_operators(Mean(operator.summand, operator.args[-1]))
             return sample.count * inner  # type: ignore[no-any-return]
-        summand = self._scaled_summand(self._without_operators(operator.args[0]), sample)  # type: ignore[arg-type]
+        summand = self._without_operators(operator.args[0])  # type: ignore[arg-type]
         if isinstance(operator, Mean):
+            summand = self._scaled_summand(summand, sample)
             polynomial = self._polynomial(summand, sample, j)
             dummy = Dummy("mean", real=True)
             stage = max((sample.stage_of(m) for m in polynomial), default=0)
@@ -202,10 +209,14 @@ class Program:
             self._stage[dummy] = stage
             return dummy
         dummy = Dummy("order", real=True)
-        scalars = self._scalars_in(summand, sample)
+        weight = probability = None
+        if isinstance(operator, Quantile | WeightedQuantile):
+            probability = self._without_operators(operator.probability)
+        if isinstance(operator, WeightedQuantile):
+            weight = self._without_operators(operator.weight)
+        scalars = self._scalars_in(Tuple(summand, weight or 0, probability or 0), sample)
         stage = max((self._stage[s] + 1 for s in scalars if s in self._stage), default=0)
-        probability = operator.probability if isinstance(operator, Quantile) else None
-        self.ordered.append(Ordered(dummy, operator, summand, probability, scalars, stage, j))
+        self.ordered.append(Ordered(dummy, operator, summand, weight, probability, scalars, stage, j))
         self._stage[dummy] = stage
         return dummy
 
@@ -225,7 +236,7 @@ class Program:
             sample.monomials[monomial] = Dummy(f"m{label}", real=True)
         return sample.monomials[monomial]
 
-    def _scalars_in(self, expression: Expr, sample: SampleProgram) -> tuple[Symbol, ...]:
+    def _scalars_in(self, expression: Basic, sample: SampleProgram) -> tuple[Symbol, ...]:
         return tuple(sorted(expression.free_symbols - set(sample.columns), key=str))  # type: ignore[arg-type]
 
     # --- polynomials in increments ---
