@@ -32,6 +32,7 @@ from symmle.strategies.obstacles import find_obstacle
 from symmle.strategies.problem import Candidate, Problem, Skipped, Solved, real_part
 
 Progress = Callable[[str], None]
+MOST_OPERATIONS = 1200  # a longer closed form says nothing to a reader, and loses digits
 # steps of a part that the whole has already, or states at its end
 OPENING = frozenset(
     ("model", "likelihood", "logarithm", "normal form", "identifiability", "existence", "estimate")
@@ -56,6 +57,7 @@ class Run:
         self.outcome = Outcome(declaration)
         self.time_limit = time_limit
         self.progress = progress or (lambda text: None)
+        self.edges: tuple[Symbol, ...] = ()  # parameters that move the edge of a support
 
     @property
     def trace(self) -> Trace:
@@ -68,7 +70,13 @@ class Run:
             self.trace.attempt(Attempt("derivation", False, answer.reason))
         if self.outcome.estimator is None:
             self.outcome.estimator = self._unsolved(answer.reason if isinstance(answer, GaveUp) else "")
+        self._mark_edges()
         return self.outcome
+
+    def _mark_edges(self) -> None:
+        """Say of an estimator by the score that the edge of a support is still to be looked at."""
+        if self.edges and self.outcome.estimator is not None:
+            self.outcome.estimator = replace(self.outcome.estimator, edges=self.edges)
 
     # --- the way of a model ---------------------------------------------------------------------
     def _derive(self) -> None:
@@ -97,10 +105,11 @@ class Run:
         if self._reduce(work, back):
             return
         obstacle = find_obstacle(work)
-        if obstacle is not None:
-            self.trace.attempt(Attempt("likelihood equations", False, obstacle))
-            self.outcome.estimator = Estimator(notes=(obstacle,), obstacle=obstacle)
+        if obstacle is not None and obstacle.stops:
+            self.trace.attempt(Attempt("likelihood equations", False, obstacle.text))
+            self.outcome.estimator = Estimator(notes=(obstacle.text,), obstacle=obstacle.text)
             return
+        self.edges = () if obstacle is None else obstacle.edges
         problem = self._problem(work)
         self._record_score(problem)
         rank = attempt_within(2.0, information_rank, work)
@@ -172,6 +181,7 @@ class Run:
             return Part(declaration, Estimator(kind="closed form", route="joint"), ())
         run = Run(declaration, self.time_limit, self.progress)
         run._derive()
+        run._mark_edges()
         self.trace.attempts.extend(run.trace.attempts)
         assert run.outcome.estimator is not None
         steps = tuple(s for s in run.trace.steps if s.rule not in OPENING)
@@ -190,6 +200,8 @@ class Run:
             started = time.monotonic()
             answer = strategy.attempt(problem)
             spent = time.monotonic() - started
+            if isinstance(answer, Solved) and _is_too_long(answer):
+                answer = Skipped(f"the answer has more than {MOST_OPERATIONS} operations")
             if isinstance(answer, Solved):
                 self.trace.attempt(Attempt(strategy.name, True, "", spent))
                 for step in answer.steps:
@@ -421,6 +433,10 @@ def _put_in(problem: Problem, parameter: Symbol, closed: dict[Symbol, Expr]) -> 
     return split_means(problem.equations[parameter].xreplace(closed), free).expand(
         deep=False, power_base=False, log=False
     )
+
+
+def _is_too_long(solved: Solved) -> bool:
+    return all(sum(e.count_ops() for e in c.closed.values()) > MOST_OPERATIONS for c in solved.candidates)
 
 
 def _closes_more(new: Solved | None, old: Solved | None) -> bool:

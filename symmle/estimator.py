@@ -107,6 +107,8 @@ class Estimator:
     profile_certificate: Certificate | None = None  # closed[phi] is the conditional maximum
     notes: tuple[str, ...] = ()
     obstacle: str = ""  # why the likelihood equations do not decide the maximum, so that none is solved
+    # parameters that move the edge of a support: the maximum may lie on it, or be approached there
+    edges: tuple[Symbol, ...] = ()
     # new coordinates that remain, with their domains
     auxiliary: dict[Symbol, Set] = field(default_factory=dict)
     faces: tuple[Face, ...] = ()

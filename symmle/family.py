@@ -125,6 +125,8 @@ def support_parameters(likelihood: Likelihood) -> set[Symbol]:
     named: set[Symbol] = set()
     for domain in d.supports.values():
         named |= domain.free_symbols & set(d.parameters)
+    for part in d.samples:
+        named = named.union(*(e.free_symbols & set(d.parameters) for e in part.inside))
     return named
 
 

@@ -130,7 +130,8 @@ def facts_of(declaration: Declaration) -> Facts:
     for lag, source in declaration.lags.items():
         if source in bounds:
             bounds[lag] = bounds[source]
-    facts = Facts(bounds, encoding, declaration.where)
+    inside = tuple(e.xreplace(values) for part in declaration.samples for e in part.inside)
+    facts = Facts(bounds, encoding, (*declaration.where, *inside))
     for x, support in {**declaration.supports, **declaration.given_domains}.items():
         if isinstance(support, FiniteSet):
             facts.members[x] = tuple(sorted(support.args, key=lambda m: m.sort_key()))

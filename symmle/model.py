@@ -177,7 +177,7 @@ class Model:
                     f"Expected room for the name `{clash[0]}`, which is taken. Rename that symbol."
                 )
             parameters.update({swap[p]: d.xreplace(swap) for p, d in self.parameters.items()})
-            densities.append(part.density.xreplace(swap))
+            densities.append(part.with_indicator.xreplace(swap))
         return Mixture(
             densities,
             data=part.support,
@@ -217,7 +217,7 @@ class Model:
     @property
     def density(self) -> Expr:
         """The density of the only sample (joint with latent variables, summed over components)."""
-        return self._single().density
+        return self._single().with_indicator
 
     def symbol(self, name: str | Symbol) -> Symbol:
         """The declared symbol of this name."""
@@ -314,7 +314,7 @@ class Mixture(Model):
         constants = {**merged.constants, **as_dict(arguments.pop("constants", None))}
         data = arguments.pop("data", None) or merged.data
         covariates = arguments.pop("covariates", None) or merged.given
-        densities = [m._single().density if isinstance(m, Model) else m for m in members]
+        densities = [m._single().with_indicator if isinstance(m, Model) else m for m in members]
         where = list(arguments.pop("where", None) or ())
         if weights is None:
             weights, more, cut = made_weights(len(members), densities)

@@ -85,7 +85,7 @@ class RandomPoints:
         return found
 
     def _row(self, part: SamplePart, values: Mapping[Symbol, Expr], k: int) -> dict[Symbol, Expr] | None:
-        """A row of the support; with several columns, one where the density is positive."""
+        """A row of the support; with conditions or several columns, one where the density is positive."""
         for attempt in range(60):
             row: dict[Symbol, Expr] = {}
             place = k if attempt == 0 else None
@@ -103,7 +103,10 @@ class RandomPoints:
                 if drawn is None:
                     return None
                 row[x] = drawn
-            if len(part.columns) < 2 or _is_positive(part.density, {**values, **row}):
+            at = {**values, **row}
+            if not all(_is_positive(e, at) for e in part.inside):
+                continue
+            if len(part.columns) < 2 or _is_positive(part.density, at):
                 return row
         return None
 

@@ -30,7 +30,7 @@ def certify_point(problem: Problem, estimator: Estimator, single: bool) -> Certi
         reasons.append(f"sign of the score: {answer}")
     declaration = likelihood.declaration
     samples = [
-        (part.density, dict(part.support), {z: declaration.given_domains.get(z) for z in part.given})
+        (part.with_indicator, dict(part.support), {z: declaration.given_domains.get(z) for z in part.given})
         for part in declaration.samples
     ]
     answer = prove_concavity(

@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import mpmath
-from sympy import Expr, FiniteSet, Interval, Range, S, Set, Symbol, oo
+from sympy import Expr, FiniteSet, Interval, Range, S, Set, Symbol, Tuple, oo
 from sympy.core.relational import Relational
 
 from symmle.algebra import Rows, compile_expression, ends_of_range
 from symmle.likelihood import Likelihood
 from symmle.record import Condition
+from symmle.sample import Minimum
 from symmle.sampling import RandomPoints, as_numbers
 
 SLACK = 30  # digits to which the edge of a support is compared
@@ -35,9 +36,15 @@ def height_of(likelihood: Likelihood) -> Height:
         if isinstance(support, Interval | Range)
     ]
 
+    rowwise = [
+        compile_expression(Minimum(e, Tuple(*part.all_columns)))
+        for part in declaration.samples
+        for e in part.inside
+    ]
+
     def height(values: Values, samples: Sequence[Rows]) -> Any:
         try:
-            if not all(mpmath.re(w(values, samples)) > 0 for w in inside):
+            if not all(mpmath.re(w(values, samples)) > 0 for w in (*inside, *rowwise)):
                 return -mpmath.inf
             for j, x, lo, hi, lo_open, hi_open in bounds:
                 if not _holds_rows(samples[j], x, values, lo, hi, lo_open, hi_open):

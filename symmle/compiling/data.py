@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sympy import Interval, Range, S, Set, Symbol
+from sympy import Expr, Interval, Range, S, Set, Symbol
 
 from symmle.compiling.columns import Column, column_of, is_table, names_of, read_column
 from symmle.compiling.supports import Bounds, holds_booleans, is_discrete, not_whole, outside
@@ -261,6 +261,8 @@ def _read_sample(
             support = part.support.get(source)
         if support is not None:
             _check_support(sample, column, support, bounds, read[column], name)
+    for condition in part.inside:
+        _check_condition(sample, part, condition, bounds, name)
     return sample
 
 
@@ -367,6 +369,20 @@ def _summarise(sample: Sample, column: Symbol, name: str, summed: bool) -> None:
             "every row must be a finite number. Drop the row or mask it."
         )
     sample.minimum[column] = low
+
+
+def _check_condition(sample: Sample, part: SamplePart, condition: Expr, bounds: Bounds, name: str) -> None:
+    """A condition without parameters holds at every row."""
+    values = bounds.value(condition)
+    if values is None or np.all(values > 0):
+        return
+    position = int(np.flatnonzero(~(np.broadcast_to(values, (sample.rows,)) > 0))[0])
+    column = part.columns[0]
+    raise DataError(
+        f"{name}, column `{column}`: row {sample.row_number(position)} is "
+        f"{sample.columns[column][position]:.17g}; {condition} is not positive there, so that no parameter value "
+        "allows it. Correct or drop the row, or declare another support."
+    )
 
 
 def _check_support(

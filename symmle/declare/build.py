@@ -21,6 +21,7 @@ from symmle.declare.domains import (
 )
 from symmle.declare.naming import Naming
 from symmle.declare.parts import as_mapping, as_tuple, expressions_of, parts_of
+from symmle.declare.pieces import without_zero_branch
 from symmle.declare.symbols import SIGNS, constant_symbol, constant_value, symbol_of
 from symmle.declare.words import nearest, shown
 from symmle.errors import ModelError
@@ -285,7 +286,7 @@ def _sample(
     conditioned = tuple(
         z for z in given if isinstance(z, Symbol) and (z in used or (count == 1) or lags.get(z) in support)
     )
-    return SamplePart(tuple(support), support, density, conditioned, pairs)
+    return without_zero_branch(SamplePart(tuple(support), support, density, conditioned, pairs))
 
 
 def _zero(b: Naming, given: Any) -> Expr:
@@ -335,6 +336,7 @@ def _check_parameters(declaration: Declaration, b: Naming) -> None:
             used |= pair[0].free_symbols | pair[1].free_symbols
         for support in part.support.values():
             used |= support.free_symbols
+        used = used.union(*(e.free_symbols for e in part.inside))
     for support in declaration.latent.values():
         used |= support.free_symbols
     for parameter in declaration.parameters:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sympy import Expr, Set, Symbol
+from sympy import And, Expr, Piecewise, S, Set, Symbol
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,8 @@ class SamplePart:
     `support` maps each random column to an Interval, Range or FiniteSet, whose bounds may name
     parameters, constants and conditioned columns. `given` are the covariates and lags that stand in
     this sample's table. A finite mixture has `components` of (weight, density) and their sum as
-    `density`; with latent variables `density` is the joint one.
+    `density`; with latent variables `density` is the joint one. `inside` are expressions in columns
+    and parameters that are positive on the support: outside them the density is 0.
     """
 
     columns: tuple[Symbol, ...]
@@ -22,6 +23,14 @@ class SamplePart:
     density: Expr
     given: tuple[Symbol, ...] = ()
     components: tuple[tuple[Expr, Expr], ...] = ()
+    inside: tuple[Expr, ...] = ()
+
+    @property
+    def with_indicator(self) -> Expr:
+        """The density with its zero outside `inside`."""
+        if not self.inside:
+            return self.density
+        return Piecewise((self.density, And(*(e > 0 for e in self.inside))), (S.Zero, True))
 
     @property
     def all_columns(self) -> tuple[Symbol, ...]:

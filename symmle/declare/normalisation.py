@@ -100,7 +100,7 @@ def check_normalisation(declaration: Declaration, seconds: float = SECONDS) -> N
 
 
 def _symbols_of(part: SamplePart) -> set[Any]:
-    return part.density.free_symbols.union(*(s.free_symbols for s in part.support.values()))
+    return part.with_indicator.free_symbols.union(*(s.free_symbols for s in part.support.values()))
 
 
 def _label(declaration: Declaration, number: int) -> str:
@@ -130,9 +130,10 @@ def _checked(declaration: Declaration, part: SamplePart, point: Point, clock: Cl
     total = _component_masses(declaration, part, point, clock)
     if total is not None:
         return total
-    columns = _columns(declaration, part, part.density)
+    density = part.with_indicator
+    columns = _columns(declaration, part, density)
     try:
-        first = mass(part.density, columns, point, clock)
+        first = mass(density, columns, point, clock)
     except Diverges:
         first = Amount(math.inf, 0.0)
     if first.error <= TOLERANCE and abs(first.value - 1) <= TOLERANCE:
@@ -142,7 +143,7 @@ def _checked(declaration: Declaration, part: SamplePart, point: Point, clock: Cl
     if abs(first.value) < 1e-9:
         raise NotComputed("its mass was not found: it is concentrated beyond the reach of the check")
     # doubles may cancel: 40 digits and another splitting have the last word
-    second = _confirmed(part.density, columns, point, clock)
+    second = _confirmed(density, columns, point, clock)
     if second.error <= TOLERANCE and abs(second.value - 1) <= TOLERANCE:
         return second.value
     both = (first.value, second.value)

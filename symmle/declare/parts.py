@@ -45,7 +45,11 @@ def part_of(given: Any) -> dict[str, Any]:
             )
         return {**part, **given}
     if isinstance(given, SamplePart):
-        return {"data": given.support, "density": given.density, "components": given.components or None}
+        return {
+            "data": given.support,
+            "density": given.with_indicator,
+            "components": given.components or None,
+        }
     raise ModelError(f"Expected a sample as a dict with data and density, got {shown(repr(given))}.")
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from sympy import Expr, FiniteSet, Float, Interval, Range, S, Set, Symbol, lambdify
+from sympy import Add, Expr, FiniteSet, Float, Interval, Range, S, Set, Symbol, lambdify
 
 from symmle.compiling.data import Table
 from symmle.compiling.evaluate import CompiledExpressions
@@ -197,6 +197,11 @@ class Plan:
         ]
 
     @cached_property
+    def _row_conditions(self) -> list[tuple[Any, Expr]]:
+        """Expressions that are positive at every row of the support."""
+        return [(part, e) for part in self.declaration.samples for e in part.inside]
+
+    @cached_property
     def closed_supports(self) -> list[tuple[int, Symbol, Expr, bool]]:
         """Sample, column and finite closed ends of fixed supports that are intervals; True for the upper one."""
         found = []
@@ -264,6 +269,9 @@ class Plan:
                     inside = gap > 0 or (gap == 0 and not is_open)
                 if not inside:
                     return f"the support {support} would not hold every `{column}`"
+        for part, expression in self._row_conditions:
+            if not _is_positive_on(expression, table.sample_of(part.all_columns), values):
+                return f"{expression} would not be positive at every `{part.columns[0]}`"
         return ""
 
 
@@ -365,6 +373,32 @@ def _rows_inside(
     edge = function(*(sample.columns[n] if n in sample.columns else float(values[n]) for n in names))  # type: ignore[index]
     gap = edge - sample.columns[column] if upper else sample.columns[column] - edge
     return bool(np.all(gap > 0) if is_open else np.all(gap >= 0))
+
+
+def _is_positive_on(expression: Expr, sample: Any, values: Numbers) -> bool:
+    """Whether an expression is positive at every row; rows where doubles do not tell it are taken at 240 bits."""
+    names = sorted(expression.free_symbols, key=str)
+    if expression not in sample.cache:
+        terms = sum((abs(t) for t in Add.make_args(expression)), S.Zero)
+        sample.cache[expression] = (
+            lambdify(names, [expression, terms], "numpy"),
+            scalar_kernel(names, [expression]),  # type: ignore[arg-type]
+        )
+    quick, precise = sample.cache[expression]
+    with np.errstate(all="ignore"):
+        given = [sample.columns[n] if n in sample.columns else float(values[n]) for n in names]  # type: ignore[index]
+        found, size = (np.broadcast_to(v, (sample.rows,)) for v in quick(*given))
+    if not np.all(found > -1e-12 * size):
+        return False
+    for row in np.flatnonzero(~(found > 1e-12 * size))[:64]:
+        with LOCK:
+            at = [
+                CONTEXT.mpf(float(sample.columns[n][row])) if n in sample.columns else values[n]
+                for n in names
+            ]  # type: ignore[index]
+            if not precise(*at)[0] > 0:
+                return False
+    return True
 
 
 def is_real(number: Any) -> bool:

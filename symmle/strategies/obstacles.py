@@ -1,6 +1,8 @@
-"""Where the score is not enough: what keeps every score-based strategy from being tried."""
+"""Where the score is not enough: what keeps score-based strategies from being tried, and what they leave open."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from sympy import (
     Abs,
@@ -15,58 +17,85 @@ from sympy import (
     S,
     Symbol,
     ceiling,
-    expand,
-    expand_log,
     floor,
     log,
-    nan,
-    oo,
     sign,
-    zoo,
 )
 
 from symmle.family import support_parameters
 from symmle.likelihood import Likelihood, NormalForm
+from symmle.strategies.joints import rough_joint
 
 
-def find_obstacle(likelihood: Likelihood) -> str | None:
+@dataclass(frozen=True)
+class Obstacle:
+    """Why the likelihood equations do not decide the maximum.
+
+    `id` is "latent", "mixture", "constraint", "space", "kink", "pieces" or "edge". An edge does not stop the
+    score: every maximum is a root of it, or lies on the edge of what the support allows, or is approached
+    there; `edges` are the parameters that move it.
+    """
+
+    id: str
+    text: str
+    edges: tuple[Symbol, ...] = ()
+
+    @property
+    def stops(self) -> bool:
+        """Whether no score-based strategy may be tried."""
+        return self.id != "edge"
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def find_obstacle(likelihood: Likelihood) -> Obstacle | None:
     """Why the likelihood equations do not decide the maximum, or None where they do."""
     d = likelihood.declaration
     if d.latent:
         names = ", ".join(map(str, d.latent))
-        return f"latent: {names}; the likelihood is a sum or an integral over what was not observed"
+        text = f"latent: {names}; the likelihood is a sum or an integral over what was not observed"
+        return Obstacle("latent", text)
     if any(part.components for part in d.samples):
-        return "a finite mixture: no likelihood equation separates"
+        return Obstacle("mixture", "a finite mixture: no likelihood equation separates")
     if d.constraints:
-        return f"the constraint {d.constraints[0]} = 0 is not linear in a parameter"
+        return Obstacle("constraint", f"the constraint {d.constraints[0]} = 0 is not linear in a parameter")
     free = set(likelihood.parameters)
     for p in likelihood.parameters:
         domain = d.parameters[p]
         if not isinstance(domain, Interval) and domain is not S.Reals:
-            return f"the parameter {p} ranges over {domain}: its score is not defined"
+            return Obstacle("space", f"the parameter {p} ranges over {domain}: its score is not defined")
     for form in likelihood.forms:
-        kink = _kink(form.opened, free, likelihood)
-        if kink is not None:
-            return kink
-        edge = _edge(form, likelihood)
-        if edge is not None:
-            return edge
-    return None
+        found = _kink(form, free, likelihood) or _counted(form, likelihood)
+        if found is not None:
+            return found
+    return _edge(likelihood)
 
 
-def _kink(e: Expr, free: set[Symbol], likelihood: Likelihood) -> str | None:
+def _kink(form: NormalForm, free: set[Symbol], likelihood: Likelihood) -> Obstacle | None:
+    e = form.opened
     smooth: set[Expr] = set()
     for power in e.atoms(Pow):
         if isinstance(power.base, Abs) or (isinstance(power.base, Expr) and power.base.has(Abs)):
             if likelihood.facts.decide_sign(power.exp - 1) == 1:
                 smooth |= power.base.atoms(Abs)
-    for node in e.atoms(Abs, Max, Min, floor, ceiling, sign):
-        if node.free_symbols & free and node not in smooth and not _inside_log(e, node):
-            return f"the log-likelihood has kinks: {node} holds a parameter and is not smooth"
-    for node in e.atoms(Piecewise):
-        if any(c.free_symbols & free for _, c in node.args):
-            return "the pieces of the density are bounded by parameters"
+    outside = _without_conditions(e)
+    for node in outside.atoms(Abs, Max, Min, floor, ceiling, sign):
+        if node.free_symbols & free and node not in smooth and not _inside_log(outside, node):
+            return Obstacle(
+                "kink", f"the log-likelihood has kinks: {node} holds a parameter and is not smooth"
+            )
+    rough = rough_joint(e, form.part.all_columns, free, likelihood.facts)
+    if rough is not None:
+        text = f"the pieces of the density are bounded by parameters and not joined smoothly at {rough}"
+        return Obstacle("pieces", text)
     return None
+
+
+def _without_conditions(e: Expr) -> Expr:
+    """e with the conditions of its pieces hidden: a kink there is a joint of pieces."""
+    hidden = {c: Dummy() > 0 for p in e.atoms(Piecewise) for _, c in p.args if c != True}  # noqa: E712
+    return e.xreplace(hidden)
 
 
 def _inside_log(e: Expr, node: Expr) -> bool:
@@ -74,30 +103,24 @@ def _inside_log(e: Expr, node: Expr) -> bool:
     return not e.xreplace({log(node): stand_in}).has(node)
 
 
-def _edge(form: NormalForm, likelihood: Likelihood) -> str | None:
-    """A moving support is harmless where the density vanishes at its edge."""
+def _counted(form: NormalForm, likelihood: Likelihood) -> Obstacle | None:
+    """A support of points that a parameter moves or counts."""
     named = support_parameters(likelihood) & set(likelihood.parameters)
     for x, support in form.part.support.items():
-        if not support.free_symbols & named:
-            continue
-        if isinstance(support, FiniteSet) or not isinstance(support, Interval):
-            return f"the support of {x} depends on {', '.join(map(str, named))}"
-        for bound, side in ((support.start, 1), (support.end, -1)):
-            if bound.free_symbols & named and not _vanishes_at(form.opened, x, bound, side, likelihood):
-                return (
-                    f"the support of {x} depends on {', '.join(sorted(map(str, named)))} and the density does not "
-                    f"vanish at {x} = {bound}: the maximum may sit on the edge"
-                )
+        moving = support.free_symbols & named
+        if moving and (isinstance(support, FiniteSet) or not isinstance(support, Interval)):
+            return Obstacle("space", f"the support of {x} depends on {', '.join(sorted(map(str, moving)))}")
     return None
 
 
-def _vanishes_at(opened: Expr, x: Symbol, bound: Expr, side: int, likelihood: Likelihood) -> bool:
-    if bound in (oo, -oo):
-        return True
-    u = Dummy("u", positive=True)
-    near = expand(expand_log(opened.xreplace({x: bound + side * u})), log=False)
-    rest, coefficient = near.as_independent(log(u), as_Add=True)[0], near.coeff(log(u))
-    at_edge = rest.xreplace({u: S.Zero})
-    if coefficient.has(u) or rest.has(log(u)) or at_edge.has(nan, zoo, oo, -oo):
-        return False
-    return likelihood.facts.decide_sign(coefficient) == 1
+def _edge(likelihood: Likelihood) -> Obstacle | None:
+    named = support_parameters(likelihood) & set(likelihood.parameters)
+    edges = tuple(p for p in likelihood.parameters if p in named)
+    if not edges:
+        return None
+    names = ", ".join(map(str, edges))
+    text = f"the support depends on {names}: the maximum may sit on its edge, or be approached there"
+    return Obstacle("edge", text, edges)
+
+
+__all__ = ["Obstacle", "find_obstacle"]

@@ -87,6 +87,7 @@ def _changed(problem: Problem, b: Symbol, new: Symbol, domain: Set, expression: 
             {x: s.xreplace(put_in) for x, s in part.support.items()},
             part.density.xreplace(put_in),
             part.given,
+            inside=tuple(e.xreplace(put_in) for e in part.inside),
         )
         for part in d.samples
     )
