@@ -65,6 +65,7 @@ def solve_constraints(declaration: Declaration) -> tuple[Declaration, dict[Symbo
             part.density.xreplace(solved),
             part.given,
             tuple((w.xreplace(solved), f.xreplace(solved)) for w, f in part.components),
+            tuple(e.xreplace(solved) for e in part.inside),
         )
         for part in declaration.samples
     )
@@ -80,6 +81,29 @@ def solve_constraints(declaration: Declaration) -> tuple[Declaration, dict[Symbo
     )
 
 
+def renamed(declaration: Declaration, names: Mapping[Symbol, Symbol]) -> Declaration:
+    """Parameters under other symbols, as symbols of the same name with other assumptions."""
+    samples = tuple(
+        SamplePart(
+            part.columns,
+            {x: s.xreplace(names) for x, s in part.support.items()},
+            part.density.xreplace(names),
+            part.given,
+            tuple((w.xreplace(names), f.xreplace(names)) for w, f in part.components),
+            tuple(e.xreplace(names) for e in part.inside),
+        )
+        for part in declaration.samples
+    )
+    return replace(
+        declaration,
+        samples=samples,
+        parameters={names.get(p, p): d for p, d in declaration.parameters.items()},
+        normalise_at={names.get(p, p): v for p, v in declaration.normalise_at.items()},
+        constraints=tuple(c.xreplace(names) for c in declaration.constraints),
+        where=tuple(w.xreplace(names) for w in declaration.where),
+    )
+
+
 def with_numbers(declaration: Declaration) -> Declaration:
     """Constants that have a value put in as numbers."""
     values = {c: v for c, v in declaration.constants.items() if v is not None}
@@ -90,6 +114,7 @@ def with_numbers(declaration: Declaration) -> Declaration:
             part.density.xreplace(values),
             part.given,
             part.components,
+            tuple(e.xreplace(values) for e in part.inside),
         )
         for part in declaration.samples
     )

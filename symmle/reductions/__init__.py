@@ -1,7 +1,8 @@
 """Where the score does not decide the maximum: ways to know some parameters without it, in one order."""
 
+from symmle.reductions.boundary import Boundary
 from symmle.reductions.problem import Part, Reduced, Reduction, Solve
 
-REDUCTIONS: tuple[Reduction, ...] = ()
+REDUCTIONS: tuple[Reduction, ...] = (Boundary(),)
 
 __all__ = ["REDUCTIONS", "Part", "Reduced", "Reduction", "Solve"]
