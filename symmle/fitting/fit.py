@@ -14,6 +14,8 @@ from symmle.errors import DataError, NoMaximumError, NotDerivedError, SymmleErro
 from symmle.fitting.bracket import solve_one
 from symmle.fitting.closed import solve_closed, solve_score
 from symmle.fitting.faces import maximisers_on, refuse_unattained, solve_faces
+from symmle.fitting.large import solve_large
+from symmle.fitting.limits import refine
 from symmle.fitting.newton import solve_several
 from symmle.fitting.plan import Plan, plan_of, refuse_what_is_not_built
 from symmle.fitting.result import FitResult
@@ -42,7 +44,7 @@ def estimate(
     plan = plan_of(derivation)
     constants = plan.constants(fixed)
     table = data if isinstance(data, Table) else read_table(plan.model, data, weights, constants, plan.summed)
-    return as_doubles(plan, solve(plan, table, constants).values)
+    return as_doubles(plan, solve_or_refuse(plan, table, constants).values)
 
 
 def fit_derivation(
@@ -86,7 +88,7 @@ def fit_derivation(
         return _by_group(derivation, data, weights, by, dict(fixed=fixed, start=start, method=method))
     constants = plan.constants(fixed)
     table = data if isinstance(data, Table) else read_table(plan.model, data, weights, constants, plan.summed)
-    return FitResult(derivation, table, solve(plan, table, constants, _start(plan, start), method))
+    return FitResult(derivation, table, solve_or_refuse(plan, table, constants, _start(plan, start), method))
 
 
 def refuse_other_size(plan: Plan, table: Table) -> None:
@@ -100,6 +102,20 @@ def refuse_other_size(plan: Plan, table: Table) -> None:
                 f"{plan.name} is declared for samples of size {size}; the data have n = {sample.n:.12g}. "
                 "Pass that many rows, or declare the model without a size."
             )
+
+
+def solve_or_refuse(
+    plan: Plan,
+    table: Table,
+    constants: dict[Symbol, Any],
+    start: dict[str, float] | None = None,
+    method: str = "auto",
+) -> Solution:
+    """The solution; a refusal says what the likelihood tends to."""
+    try:
+        return solve(plan, table, constants, start, method)
+    except NoMaximumError as refusal:
+        raise refine(plan, table, constants, refusal) from refusal.__cause__
 
 
 def solve(
@@ -141,6 +157,10 @@ def _solved(
         )
     if not left and method != "newton":
         return solve_closed(plan, table, constants)
+    if method == "auto" and start is None:
+        found = solve_large(plan, table, constants)
+        if found is not None:
+            return found
     if len(left) == 1 and len(plan.estimator.remaining) <= 1 and method != "newton":
         return solve_one(plan, table, constants, start)
     if method == "root":
