@@ -108,17 +108,14 @@ class _Written:
         raise NotRationalError(f"{type(e).__name__} is not rational")
 
     def _operator(self, e: SampleOperator) -> Ratio:
-        sample = self.table.sample_of(e.columns)
-        if sample.rows > MOST_ROWS:
-            raise NotRationalError(f"{sample.rows} rows are too many for exact arithmetic")
-        weights = [_exact(w) for w in (sample.weights if sample.weights is not None else [1.0] * sample.rows)]
-        total = sum(weights, S.Zero)
+        rows = exact_rows(self.table.sample_of(e.columns), MOST_ROWS)
+        total = sum((weight for _, weight in rows), S.Zero)
         if isinstance(e, Count):
             return self.one * total, self.one
         if not isinstance(e, (Mean, Total)):
             raise NotRationalError(f"{type(e).__name__} is no mean")
         parts = []
-        for row, weight in zip(_rows_of(sample), weights, strict=True):
+        for row, weight in rows:
             p, q = self.ratio(e.summand, row)
             parts.append((p * (weight if isinstance(e, Total) else weight / total), q))
         return _sum(parts)
@@ -148,8 +145,14 @@ def _reduced(upper: Poly, lower: Poly) -> Ratio:
     return upper, lower
 
 
-def _rows_of(sample: Sample) -> list[dict[Symbol, Rational]]:
-    return [{c: _exact(v[k]) for c, v in sample.columns.items()} for k in range(sample.rows)]
+def exact_rows(sample: Sample, most: int) -> list[tuple[dict[Symbol, Rational], Rational]]:
+    """The rows of a sample and their weights, as the rational numbers that the doubles are."""
+    if sample.rows > most:
+        raise NotRationalError(f"{sample.rows} rows are too many for exact arithmetic")
+    weights = [1.0] * sample.rows if sample.weights is None else list(sample.weights)
+    return [
+        ({c: _exact(v[k]) for c, v in sample.columns.items()}, _exact(weights[k])) for k in range(sample.rows)
+    ]
 
 
 def _exact(value: Any) -> Rational:
