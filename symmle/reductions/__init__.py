@@ -1,8 +1,12 @@
 """Where the score does not decide the maximum: ways to know some parameters without it, in one order."""
 
 from symmle.reductions.boundary import Boundary
+from symmle.reductions.integers import Integers
 from symmle.reductions.problem import Part, Reduced, Reduction, Solve
 
-REDUCTIONS: tuple[Reduction, ...] = (Boundary(),)
+REDUCTIONS: tuple[Reduction, ...] = (
+    Integers(),
+    Boundary(),
+)
 
 __all__ = ["REDUCTIONS", "Part", "Reduced", "Reduction", "Solve"]
