@@ -3,8 +3,10 @@
 from symmle.reductions.boundary import Boundary
 from symmle.reductions.integers import Integers
 from symmle.reductions.problem import Part, Reduced, Reduction, Solve
+from symmle.reductions.support import Support
 
 REDUCTIONS: tuple[Reduction, ...] = (
+    Support(),
     Integers(),
     Boundary(),
 )

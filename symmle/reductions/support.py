@@ -1,0 +1,367 @@
+"""Supports that depend on parameters: the indicator is a constraint, and a monotone l has its maximum on its edge.
+
+L = prod f(x_i) 1{every x_i in the support(theta)}. For one parameter after the other: the allowed values,
+the sign of l's slope on them, the edge. What is left is solved with those parameters held.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import mpmath
+from sympy import Expr, FiniteSet, Integer, Interval, Symbol, oo
+
+from symmle.algebra import compile_expression
+from symmle.certify.competitors import contains
+from symmle.certify.composed import compose
+from symmle.certify.monotone import MonotoneOnSupport, facts_inside, widths
+from symmle.declare.declaration import Declaration
+from symmle.estimator import BySymbol, Certificate, Estimator, Face, Kind, StationaryPoint
+from symmle.family import support_parameters
+from symmle.inequalities import not_all_equal
+from symmle.likelihood import Likelihood
+from symmle.record import Condition, Equation, Relation, Step
+from symmle.reduction import hold_fixed
+from symmle.reductions.problem import Part, Reduced, Solve
+from symmle.reductions.support_edges import Edge, columns_of, feasible, find_edge, positive, tidied
+from symmle.sampling import RandomPoints, as_numbers
+from symmle.strategies.problem import Skipped, real_part
+
+Values = dict[Symbol, Expr]
+REPEATED = frozenset(("why not the score", "certificate"))
+
+
+class Support:
+    """Order statistics from the indicator of a support that names parameters."""
+
+    name = "support that depends on parameters"
+
+    def attempt(self, likelihood: Likelihood, solve: Solve) -> Reduced | Skipped:
+        declaration = likelihood.declaration
+        moving = [p for p in declaration.parameters if p in support_parameters(likelihood)]
+        if not moving or declaration.latent or declaration.constraints:
+            return Skipped("")
+        if any(part.components for part in declaration.samples):
+            return Skipped("")
+        for part in declaration.samples:
+            named = set(moving)
+            if any(isinstance(s, FiniteSet) and s.free_symbols & named for s in part.support.values()):
+                return Skipped("")
+            if any(e.free_symbols & named for e in part.inside):
+                return Skipped("a condition on a row holds parameters and is no interval of one column")
+        edges, reason = _eliminate(likelihood, moving)
+        if not edges:
+            return Skipped(reason)
+        return _conclude(likelihood, edges, solve)
+
+
+def _eliminate(likelihood: Likelihood, moving: list[Symbol]) -> tuple[list[Edge], str]:
+    """Edges one after the other; each is free of the parameters that are not known before it."""
+    edges: list[Edge] = []
+    left = list(moving)
+    reason = ""
+    while left:
+        for p in left:
+            found = find_edge(likelihood, p, [e.parameter for e in edges])
+            if isinstance(found, Edge):
+                edges.append(found)
+                left.remove(p)
+                break
+            reason = reason or found
+        else:
+            break
+    return edges, reason
+
+
+# --- conclusion -------------------------------------------------------------------------------------
+
+
+def _conclude(likelihood: Likelihood, edges: list[Edge], solve: Solve) -> Reduced:
+    declaration = likelihood.declaration
+    values = _values(edges)
+    known = facts_inside(likelihood)
+    conditions: list[Condition] = []
+    for edge in edges:
+        conditions += feasible(edge, values, declaration, known)
+        conditions += [_put_in_condition(c, values) for c in edge.conditions]
+    for width, continuous in widths(declaration):
+        at = tidied(width.xreplace(values))
+        if continuous and not at.free_symbols & set(declaration.parameters):
+            conditions += positive(at, declaration, known)
+    conditions = list(dict.fromkeys(conditions))
+    steps = _steps(likelihood, edges, values)
+    others = [p for p in declaration.parameters if p not in values]
+    if others:
+        held = hold_fixed(declaration, dict.fromkeys(values))
+        part = solve(held)
+        return _joined(likelihood, edges, values, conditions, steps, part)
+    return Reduced(_estimator(declaration, edges, values, conditions, None), steps)
+
+
+def _values(edges: list[Edge]) -> Values:
+    """The estimates, the earlier ones put into the later; of a set its midpoint."""
+    values: Values = {}
+    for edge in edges:
+        values[edge.parameter] = tidied(edge.value.xreplace(values))
+    for edge in edges:
+        if edge.members is not None:
+            lo, hi = (tidied(end.xreplace(values)) for end in (edge.members.start, edge.members.end))
+            if not (lo.free_symbols | hi.free_symbols) & set(values) and not edge.slope.whole:
+                values[edge.parameter] = tidied((lo + hi) / 2)
+    return values
+
+
+def _sets(edges: list[Edge], values: Values) -> dict[Symbol, Interval]:
+    """The sets of values that all maximise, where they are more than one value on some sample."""
+    found = BySymbol()
+    for edge in edges:
+        if edge.members is not None:
+            lo, hi = (tidied(end.xreplace(values)) for end in (edge.members.start, edge.members.end))
+            if tidied(hi - lo) != 0:
+                found[edge.parameter] = Interval(lo, hi, edge.members.left_open, edge.members.right_open)
+    return found
+
+
+def _estimator(
+    declaration: Declaration,
+    edges: list[Edge],
+    values: Values,
+    conditions: list[Condition],
+    inner: Certificate | None,
+    closed: Values | None = None,
+) -> Estimator:
+    """The estimator where every parameter has a closed form."""
+    closed = BySymbol(closed or values)
+    common = {
+        "conditions": tuple(conditions),
+        "kind": "order statistic",
+        "route": "support",
+    }
+    if not all(e.attained for e in edges):
+        return Estimator(supremum=closed, unattained=_unattained(declaration, edges, values), **common)  # type: ignore[arg-type]
+    certificate = _certificate(declaration, edges, inner, len(closed) > len(values), conditions)
+    point = StationaryPoint(
+        closed,
+        Kind.GLOBAL_MAXIMUM if certificate is not None else Kind.UNDECIDED,
+        certificate,
+        boundary=True,
+        reason="" if certificate is not None else "the part without a moving end is not proved",
+    )
+    return Estimator(closed=closed, points=(point,), maximisers=_sets(edges, values), **common)  # type: ignore[arg-type]
+
+
+def _certificate(
+    declaration: Declaration,
+    edges: list[Edge],
+    inner: Certificate | None,
+    wants_inner: bool,
+    conditions: list[Condition],
+) -> Certificate | None:
+    parts: list[Certificate | None] = [
+        MonotoneOnSupport(declaration, e.parameter, e.slope.sign, e.value, tuple(conditions)) for e in edges
+    ]
+    return compose(*parts, *([inner] if wants_inner else []))
+
+
+def _unattained(declaration: Declaration, edges: list[Edge], values: Values) -> str:
+    """What keeps the supremum from being attained, and what closing the support would change."""
+    said = []
+    for edge in edges:
+        if edge.attained:
+            continue
+        limit = next(limit for limit in edge.active if limit.strict)
+        row = limit.row
+        assert row is not None
+        support = declaration.samples[row.part].support[row.column]
+        assert isinstance(support, Interval)
+        closed = Interval(support.start, support.end)
+        if support.start == -oo or support.end == oo or not _moves_both(edge):
+            upper = row.upper
+            closed = Interval(
+                support.start,
+                support.end,
+                bool(support.left_open) and upper,
+                bool(support.right_open) and not upper,
+            )
+        ends = " and ".join(str(r.bound) for r in edge.relations if r.strict)
+        said.append(
+            f"the support of {row.column} is open at {ends}; with the support {_written(closed)} the estimate of "
+            f"{edge.parameter} is {values[edge.parameter]}"
+        )
+    return "; ".join(said)
+
+
+def _moves_both(edge: Edge) -> bool:
+    return len({r.upper for r in edge.relations}) > 1 or any(len(r.shown) > 1 for r in edge.relations)
+
+
+def _written(support: Interval) -> str:
+    left = "(" if support.left_open or support.start == -oo else "["
+    right = ")" if support.right_open or support.end == oo else "]"
+    return f"{left}{support.start}, {support.end}{right}"
+
+
+# --- the rest ---------------------------------------------------------------------------------------
+
+
+def _joined(
+    likelihood: Likelihood,
+    edges: list[Edge],
+    values: Values,
+    conditions: list[Condition],
+    steps: tuple[Step, ...],
+    part: Part,
+) -> Reduced:
+    """The answer for the other parameters, with the order statistics put in."""
+    declaration, inner = likelihood.declaration, part.estimator
+    hold = Step(
+        "hold",
+        (),
+        tuple(values.values()),
+        Relation.DEFINITION,
+        tuple(values),
+        details=(("declaration", part.declaration),),
+    )
+    steps = (*steps, hold, *(s for s in part.steps if s.rule not in REPEATED))
+    others = {p: tidied(e.xreplace(values)) for p, e in (inner.closed or inner.supremum).items()}
+    put_in = Step(
+        "put in",
+        tuple((inner.closed or inner.supremum).values()),
+        tuple(others.values()),
+        Relation.DEFINITION,
+        tuple(others),
+        details=(("declaration", declaration),),
+    )
+    steps = (*steps, put_in)
+    conditions = list(dict.fromkeys([*conditions, *(_put_in_condition(c, values) for c in inner.conditions)]))
+    whole = {p: {**values, **others}[p] for p in declaration.parameters if p in values or p in others}
+    complete = len(whole) == len(declaration.parameters) and not inner.remaining and not inner.faces
+    if inner.supremum or not all(e.attained for e in edges):
+        said = _unattained(declaration, edges, values)
+        if inner.unattained:
+            said = f"{said}; {inner.unattained}" if said else inner.unattained
+        estimator = Estimator(
+            supremum=BySymbol(whole),
+            unattained=said,
+            conditions=tuple(conditions),
+            kind="order statistic",
+            route="support",
+        )
+        return Reduced(estimator, steps)
+    if complete and not inner.alternatives:
+        conditions += [c for c in _off_the_edge(declaration, edges, whole) if c not in conditions]
+        certificate = inner.points[0].certificate if inner.points else None
+        estimator = _estimator(declaration, edges, values, conditions, certificate, whole)
+        more = {p: s.xreplace(values) for p, s in inner.maximisers.items()}
+        return Reduced(
+            replace(estimator, maximisers=BySymbol({**estimator.maximisers, **more}), free=inner.free), steps
+        )
+    estimator = Estimator(
+        closed=BySymbol(whole),
+        remaining=tuple(
+            Equation(e.parameter, e.expression.xreplace(values), e.origin) for e in inner.remaining
+        ),
+        points=(
+            StationaryPoint(
+                BySymbol({**whole, **{p: p for p in declaration.parameters if p not in whole}}),
+                boundary=True,
+                reason="the part without a moving end has no closed form",
+            ),
+        ),
+        conditions=tuple(conditions),
+        kind="order statistic",
+        route="support",
+        notes=inner.notes,
+        faces=(Face(BySymbol(values), part.declaration, inner),),
+        maximisers=_sets(edges, values),
+        auxiliary=inner.auxiliary,
+    )
+    return Reduced(estimator, steps)
+
+
+def _put_in_condition(c: Condition, values: Values) -> Condition:
+    return Condition(c.expression.xreplace(values), c.reading, tuple(e.xreplace(values) for e in c.columns))
+
+
+def _off_the_edge(declaration: Declaration, edges: list[Edge], whole: Values) -> list[Condition]:
+    """ "Not all equal", where the estimates have no value on samples whose rows all sit on the edge.
+
+    x > m is strict, x >= Minimum(x) is not: what was strict for every sample fails where all rows are at the edge,
+    as in a sample of one row.
+    """
+    limits = [c for c in (columns_of(limit) for e in edges for limit in e.active) if c is not None]
+    if not limits or _is_defined_at_one_row(declaration, whole):
+        return []
+    return [not_all_equal(*limits[0])]
+
+
+def _is_defined_at_one_row(declaration: Declaration, closed: Values) -> bool:
+    functions = {p: compile_expression(e) for p, e in closed.items()}
+    stream, seen = RandomPoints(replace(declaration, size=None), 31), 0
+    with mpmath.workdps(40):
+        for _ in range(12):
+            values = stream.parameters(stream.constants())
+            rows = None if values is None else stream.samples(values, rows=1)
+            if values is None or rows is None:
+                continue
+            numbers = as_numbers(values)
+            for p, f in functions.items():
+                try:
+                    found = real_part(f(numbers, rows))
+                except (ZeroDivisionError, ValueError, ArithmeticError, TypeError):
+                    return False
+                if found is None or not contains(declaration.parameters[p], found, numbers):
+                    return False
+                if abs(found) < mpmath.mpf(10) ** -25 or abs(found) > mpmath.mpf(10) ** 25:  # type: ignore[operator]
+                    return False
+            seen += 1
+            if seen == 3:
+                return True
+    return False
+
+
+# --- steps ------------------------------------------------------------------------------------------
+
+
+def _steps(likelihood: Likelihood, edges: list[Edge], values: Values) -> tuple[Step, ...]:
+    names = tuple(e.parameter for e in edges)
+    found = [
+        Step("why not the score", (), (), Relation.DEFINITION, names, details=(("reason", "moving support"),))
+    ]
+    for e in edges:
+        p = e.parameter
+        rows = tuple(dict.fromkeys(shown for r in e.relations for shown in r.shown))
+        found.append(Step("support", rows, e.allowed, Relation.ALLOWED, (p,)))
+        lattice = (("lattice", True),) if e.slope.whole else ()
+        found.append(
+            Step(
+                "monotone",
+                (e.slope.expression,),
+                (Integer(e.slope.sign),),
+                Relation.SIGN,
+                (p,),
+                details=lattice,
+            )
+        )
+        details: tuple[tuple[str, object], ...] = (("attained", e.attained),)
+        if e.members is not None:
+            details += (("set", e.members),)
+        found.append(Step("edge", (), (e.value,), Relation.MAXIMUM, (p,), e.conditions, details=details))
+    before = tuple(e.value for e in edges if values[e.parameter] != e.value)
+    after = tuple(values[e.parameter] for e in edges if values[e.parameter] != e.value)
+    subject = tuple(e.parameter for e in edges if values[e.parameter] != e.value)
+    if subject:
+        found.append(
+            Step(
+                "put in",
+                before,
+                after,
+                Relation.DEFINITION,
+                subject,
+                details=(("declaration", likelihood.declaration),),
+            )
+        )
+    return tuple(found)
+
+
+__all__ = ["Support"]
