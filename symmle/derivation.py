@@ -258,13 +258,23 @@ class Derivation:
         return estimate(self, data, fixed, weights)
 
     def stationary_points(
-        self, data: Any, weights: Any = None, fixed: Mapping[Any, Any] | None = None
+        self,
+        data: Any = None,
+        weights: Any = None,
+        fixed: Mapping[Any, Any] | None = None,
+        statistics: Mapping[Any, Any] | None = None,
     ) -> tuple[StationaryPoint, ...]:
         """The stationary points for the data that the derivation knows of, the best first.
 
         Each has `.values`, `.kind`, `.certificate` and `.log_likelihood`; the tuple has `.complete` (True where
-        the list is proved complete, None where that is open) and `.reason`.
+        the list is proved complete, None where that is open), `.reason` and `.ml_degree` (the number of complex
+        solutions of the likelihood equations for generic data, where they are rational in the parameters).
+        Instead of data, `statistics` as in `estimate`.
         """
+        if statistics is not None:
+            from symmle.textbook import stationary_points_from_statistics
+
+            return stationary_points_from_statistics(self, statistics, fixed)
         from symmle.fitting.points import stationary_points
 
         return stationary_points(self, data, weights, fixed)

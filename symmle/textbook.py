@@ -1,4 +1,4 @@
-"""Estimates from the statistics of a textbook exercise: n, means and totals, without the data."""
+"""Estimates and stationary points from the statistics of an exercise: n, means and totals, without the data."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from sympy import Add, Dummy, Expr, Float, Interval, Rational, S, Symbol, Tuple,
 from symmle.algebra import GaveUp, attempt_within, compile_expression
 from symmle.declare.parser import parse_expression
 from symmle.errors import DataError, NoMaximumError, NotDerivedError
+from symmle.estimator import BySymbol, Kind, StationaryPoint
 from symmle.logarithm import separate
 from symmle.sample import Count, Maximum, Mean, Minimum, SampleOperator, Total, statistics_of
 from symmle.strategies.problem import real_part
 
 if TYPE_CHECKING:
     from symmle.derivation import Derivation
+    from symmle.fitting.points import StationaryPoints
 
 _KEY = re.compile(r"^\s*(mean|total|count|minimum|maximum)\s*\((.*)\)\s*$", re.IGNORECASE | re.DOTALL)
 _GRID = 400
@@ -71,6 +73,56 @@ def estimate_from_statistics(
         )
     best = candidates[0] if len(candidates) == 1 else max(candidates, key=lambda c: given.log_likelihood(c))
     return {str(p): float(best[p]) for p in derivation.model.parameters}
+
+
+def stationary_points_from_statistics(
+    derivation: Derivation, statistics: Mapping[Any, Any], fixed: Mapping[Any, Any] | None = None
+) -> StationaryPoints:
+    """The stationary points in the parameter space from {"n": 10, "mean(x*y)": 2.5}, the best first.
+
+    All of them where the likelihood equations are rational in the parameters; else the estimate alone. The
+    log-likelihood is None where it needs a statistic that is not given; the order is right all the same.
+    """
+    from symmle.fitting.homotopy import every_stationary_point
+    from symmle.fitting.plan import plan_of, refuse_what_is_not_built
+    from symmle.fitting.points import StationaryPoints
+
+    given = _Given(derivation, statistics)
+    plan = plan_of(derivation)
+    refuse_what_is_not_built(plan)
+    constants = plan.constants(fixed)
+    certificate = next(
+        (p.certificate for p in derivation.estimator.points if p.certificate is not None), None
+    )
+    everything = every_stationary_point(plan, given.value_of, constants)
+    if isinstance(everything, str):
+        estimates = estimate_from_statistics(derivation, statistics, fixed)
+        kind = certificate.kind if certificate is not None else Kind.UNDECIDED
+        unique = certificate is not None and plan.is_proved and not derivation.estimator.maximisers
+        reason = f"{certificate.theorem}: there is one stationary point at most" if unique else everything  # type: ignore[union-attr]
+        only = StationaryPoint(
+            BySymbol({p: Float(estimates[str(p)], 17) for p in plan.parameters}), kind, certificate
+        )
+        return StationaryPoints([only], True if unique else None, reason)
+    ranked = sorted(
+        ((given.log_likelihood(v), v, kind) for v, kind in everything.points), key=lambda found: -found[0]
+    )
+    if not ranked:
+        raise NoMaximumError(
+            f"{plan.name}: no stationary point lies in the parameter space for these statistics."
+        )
+    points = []
+    for rank, (_, values, kind) in enumerate(ranked):
+        proof = certificate if rank == 0 else None
+        points.append(
+            StationaryPoint(
+                BySymbol({p: Float(float(values[p]), 17) for p in plan.parameters}),
+                kind if proof is None else proof.kind,
+                proof,
+                log_likelihood=given.whole_log_likelihood(values),
+            )
+        )
+    return StationaryPoints(points, everything.complete, everything.reason, everything.ml_degree)
 
 
 def _constants(derivation: Derivation, fixed: Mapping[Any, Any] | None) -> dict[Symbol, Expr]:
@@ -216,6 +268,26 @@ class _Given:
     def _holds_parameter(self, name: str, back: Mapping[Symbol, Expr]) -> bool:
         mean = next(m for m in back.values() if str(m) == name)
         return bool(mean.free_symbols & set(self.derivation.model.parameters))
+
+    def value_of(self, operator: SampleOperator) -> Rational:
+        """The number of one mean or count."""
+        if isinstance(operator, Count) and operator not in self.counts:
+            names = " or ".join(f"count({c[0]})" for c in self.columns if tuple(c) == operator.columns)
+            raise DataError(
+                f"The formula needs the sample size. Give {'n' if len(self.columns) == 1 else names}."
+            )
+        found = self.put_in(operator)
+        if not found.is_Rational:
+            raise ArithmeticError(f"{operator} is no rational number")
+        return found
+
+    def whole_log_likelihood(self, values: Mapping[Symbol, Any]) -> float | None:
+        """l, or None where it needs a statistic that is not given."""
+        try:
+            e = self.put_in(self.derivation.likelihood.log_likelihood)
+        except (DataError, NotDerivedError):
+            return None
+        return float(_value(e, values))
 
     def log_likelihood(self, values: Mapping[Symbol, Any]) -> Any:
         """l up to statistics without parameters, to compare candidates."""

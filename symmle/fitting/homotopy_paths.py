@@ -11,13 +11,14 @@ is proved: what arrives is certified elsewhere, and a path that is lost is a sol
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from symmle.algebra.systems import RationalSystem
 
-Complex = NDArray[np.complex128]
+Complex = NDArray[Any]
 LOOPS = 40
 QUIET_LOOPS = 8  # loops without a new solution after which all are taken to be known, where no count is
 ROUNDS = 4  # other starts, where paths were lost on the way to the data
