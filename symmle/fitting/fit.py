@@ -20,6 +20,7 @@ from symmle.fitting.newton import solve_several
 from symmle.fitting.plan import Plan, plan_of, refuse_what_is_not_built
 from symmle.fitting.result import FitResult
 from symmle.fitting.search import search
+from symmle.fitting.separation import refuse_separated
 from symmle.fitting.solution import Solution, as_doubles, refuse_impossible_rows
 
 METHODS = ("auto", "closed", "root", "newton")
@@ -113,6 +114,7 @@ def solve_or_refuse(
 ) -> Solution:
     """The solution; a refusal says what the likelihood tends to."""
     try:
+        refuse_separated(plan, table, constants)
         return solve(plan, table, constants, start, method)
     except NoMaximumError as refusal:
         raise refine(plan, table, constants, refusal) from refusal.__cause__
