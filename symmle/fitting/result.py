@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from symmle.compiling.data import Table
-from symmle.errors import NotDerivedError
 from symmle.estimator import Kind
 from symmle.fitting.inference import Covariance, covariance_at
 from symmle.fitting.plan import plan_of
@@ -82,11 +80,34 @@ class FitResult:
 
     @property
     def aic(self) -> float:
+        """2 p - 2 l (Akaike)."""
         return 2 * self.parameters_fitted - 2 * self.log_likelihood
 
     @property
+    def aicc(self) -> float:
+        """AIC + 2 p (p + 1)/(n - p - 1), for small samples; inf where n <= p + 1."""
+        p, n = self.parameters_fitted, self.table.n
+        return self.aic + 2 * p * (p + 1) / (n - p - 1) if n > p + 1 else math.inf
+
+    @property
     def bic(self) -> float:
+        """p log n - 2 l (Schwarz)."""
         return self.parameters_fitted * math.log(self.table.n) - 2 * self.log_likelihood
+
+    @property
+    def caic(self) -> float:
+        """p (log n + 1) - 2 l (Bozdogan)."""
+        return self.bic + self.parameters_fitted
+
+    @property
+    def hqic(self) -> float:
+        """2 p log log n - 2 l (Hannan and Quinn); nan where n < 3."""
+        n = self.table.n
+        return (
+            2 * self.parameters_fitted * math.log(math.log(n)) - 2 * self.log_likelihood
+            if n >= 3
+            else math.nan
+        )
 
     @cached_property
     def unique(self) -> bool | None:
@@ -122,31 +143,94 @@ class FitResult:
         return proof_on_data(plan_of(self.derivation), self.table, self.solution.values)
 
     def confidence_intervals(
-        self, level: float = 0.95, method: str = "wald"
+        self, level: float = 0.95, method: str = "wald", seed: int | None = 0
     ) -> dict[str, tuple[float, float]]:
-        """Intervals estimate +- z * standard error.
+        """Intervals for the parameters with asymptotic coverage `level`.
 
         Parameters
         ----------
         level : float
             Between 0 and 1.
         method : str
-            Only "wald" is built.
+            "wald": estimate +- z * standard error on a scale without ends (the logarithm of a positive parameter,
+            the logit of one in an interval), taken back; "plain": the same on the parameter's own scale;
+            "profile": where the profile log-likelihood falls by half a chi-square quantile (should it meet a higher
+            maximum, the result moves there); "bootstrap": percentiles of 999 resamples of the rows.
+        seed : int, optional
+            Of the bootstrap.
 
         Raises
         ------
         NotDerivedError
-            Another method, or no standard errors.
+            No standard errors, or a parameter space on which the method is not defined.
         """
-        if not 0 < level < 1:
-            raise ValueError(f"Expected a level between 0 and 1, got {level}.")
-        if method != "wald":
-            raise NotDerivedError(f"Confidence intervals by '{method}' are not built yet; 'wald' is.")
-        errors = self.standard_errors
-        if errors is None:
-            raise NotDerivedError(f"No Wald intervals: {self._covariance.reason}")
-        z = float(ndtri(0.5 + level / 2))
-        return {k: (v - z * errors[k], v + z * errors[k]) for k, v in self.estimates.items()}
+        from symmle.fitting.intervals_of_results import intervals
+
+        return intervals(self, level, method, seed)
+
+    def standard_errors_by(self, method: str = "observed", seed: int | None = 0) -> dict[str, float] | None:
+        """Standard errors by "observed" or "expected" information, "sandwich" or "bootstrap".
+
+        Raises
+        ------
+        NotDerivedError
+            The expected information was not derived.
+        """
+        from symmle.fitting.intervals_of_results import errors_by
+
+        return errors_by(self, method, seed)
+
+    def derived(self, expression: Any, level: float = 0.95) -> Any:
+        """g(theta-hat), by invariance, with the standard error of the delta method, sqrt(grad g' V grad g).
+
+        Parameters
+        ----------
+        expression : Expr or str
+            In the parameters (and constants).
+
+        Returns
+        -------
+        Derived
+            `.estimate`, `.standard_error` (None where there is none), `.interval`.
+        """
+        from symmle.fitting.intervals_of_results import derived
+
+        return derived(self, expression, level)
+
+    # --- after the fit --------------------------------------------------------------------------
+    @cached_property
+    def distribution(self) -> Any:
+        """The fitted law with `pdf`, `cdf`, `ppf`, `rvs`, `mean`, ... as a frozen SciPy distribution has them."""
+        from symmle.fitting.distribution import FittedDistribution
+
+        sample = self.table.samples[0]
+        return FittedDistribution(
+            plan_of(self.derivation), self.solution.values, next(iter(sample.columns.values()), None)
+        )
+
+    def bootstrap(self, resamples: int = 999, kind: str = "nonparametric", **options: Any) -> Any:
+        """The fit repeated on resamples; see `symmle.fitting.bootstrap.bootstrap`."""
+        from symmle.fitting.bootstrap import bootstrap
+
+        return bootstrap(self, resamples, kind, **options)
+
+    def goodness_of_fit(self, resamples: int = 199, **options: Any) -> Any:
+        """KS, Cramer-von Mises and Anderson-Darling with bootstrap p-values; chi-square for counts."""
+        from symmle.fitting.goodness import goodness_of_fit
+
+        return goodness_of_fit(self, resamples, **options)
+
+    def likelihood_ratio(self, larger: FitResult) -> Any:
+        """The test of this model inside a larger one, fitted to the same data."""
+        from symmle.fitting.comparing import likelihood_ratio
+
+        return likelihood_ratio(self, larger)
+
+    def plot(self, kinds: Any = None, figure: Any = None) -> Any:
+        """Density, distribution function, QQ, PP and profiles as a matplotlib figure (an optional extra)."""
+        from symmle.fitting.plots import plot
+
+        return plot(self, kinds, figure)
 
     def summary(self) -> str:
         """The fit as a small table."""
@@ -161,6 +245,29 @@ class FitResult:
         lines.append(f"log-likelihood {self.log_likelihood:.10g}, AIC {self.aic:.6f}, BIC {self.bic:.6f}")
         lines.append(self.status)
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        from symmle.fitting.tables import html_of
+
+        return html_of(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: estimates, standard errors, covariance, log-likelihood, criteria, how it went."""
+        from symmle.fitting.tables import table_of
+
+        return table_of(self)
+
+    def to_json(self, **options: Any) -> str:
+        """`to_dict` as JSON; what is not finite is written as text."""
+        from symmle.fitting.tables import json_of
+
+        return json_of(self, **options)
+
+    def to_frame(self) -> Any:
+        """Estimates, standard errors and 95 % Wald intervals as a pandas data frame (an optional extra)."""
+        from symmle.fitting.tables import frame_of
+
+        return frame_of(self)
 
     def __repr__(self) -> str:
         inner = ", ".join(f"{k}={v:.9g}" for k, v in self.estimates.items())
