@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import mpmath
-from sympy import Expr, FiniteSet, Integer, Interval, Symbol, oo
+from sympy import Expr, FiniteSet, Integer, Interval, Symbol, Tuple, oo
 
 from symmle.algebra import compile_expression
 from symmle.certify.competitors import contains
@@ -19,11 +19,19 @@ from symmle.declare.declaration import Declaration
 from symmle.estimator import BySymbol, Certificate, Estimator, Face, Kind, StationaryPoint
 from symmle.family import support_parameters
 from symmle.inequalities import not_all_equal
-from symmle.likelihood import Likelihood
+from symmle.likelihood import Likelihood, build_likelihood
 from symmle.record import Condition, Equation, Relation, Step
 from symmle.reduction import hold_fixed
 from symmle.reductions.problem import Part, Reduced, Solve
-from symmle.reductions.support_edges import Edge, columns_of, feasible, find_edge, positive, tidied
+from symmle.reductions.support_edges import (
+    Edge,
+    columns_of,
+    feasible,
+    find_edge,
+    positive,
+    strict_off_the_edge,
+    tidied,
+)
 from symmle.sampling import RandomPoints, as_numbers
 from symmle.strategies.problem import Skipped, real_part
 
@@ -233,7 +241,7 @@ def _joined(
         details=(("declaration", declaration),),
     )
     steps = (*steps, put_in)
-    conditions = list(dict.fromkeys([*conditions, *(_put_in_condition(c, values) for c in inner.conditions)]))
+    conditions = _with_inner(conditions, edges, values, part)
     whole = {p: {**values, **others}[p] for p in declaration.parameters if p in values or p in others}
     complete = len(whole) == len(declaration.parameters) and not inner.remaining and not inner.faces
     if inner.supremum or not all(e.attained for e in edges):
@@ -279,6 +287,27 @@ def _joined(
     return Reduced(estimator, steps)
 
 
+def _with_inner(
+    conditions: list[Condition], edges: list[Edge], values: Values, part: Part
+) -> list[Condition]:
+    """The conditions of the rest with the order statistics put in.
+
+    What x > m makes strict is strict at m = Minimum(x) where a row is off the edge: "not all equal" says so.
+    """
+    limits = _limits(edges)
+    kept, implied = list(part.estimator.conditions), False
+    if len(limits) == 1 and len(edges) == 1:
+        held = build_likelihood(part.declaration)
+        kept = [c for c in part.estimator.conditions if not strict_off_the_edge(c, held)]
+        implied = len(kept) < len(part.estimator.conditions)
+    off = [not_all_equal(*limits[0])] if implied else []
+    return list(dict.fromkeys([*conditions, *off, *(_put_in_condition(c, values) for c in kept)]))
+
+
+def _limits(edges: list[Edge]) -> list[tuple[Expr, Tuple]]:
+    return [c for c in (columns_of(limit) for e in edges for limit in e.active) if c is not None]
+
+
 def _put_in_condition(c: Condition, values: Values) -> Condition:
     return Condition(c.expression.xreplace(values), c.reading, tuple(e.xreplace(values) for e in c.columns))
 
@@ -289,7 +318,7 @@ def _off_the_edge(declaration: Declaration, edges: list[Edge], whole: Values) ->
     x > m is strict, x >= Minimum(x) is not: what was strict for every sample fails where all rows are at the edge,
     as in a sample of one row.
     """
-    limits = [c for c in (columns_of(limit) for e in edges for limit in e.active) if c is not None]
+    limits = _limits(edges)
     if not limits or _is_defined_at_one_row(declaration, whole):
         return []
     return [not_all_equal(*limits[0])]

@@ -6,17 +6,34 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from sympy import Abs, Expr, Interval, Max, Min, Mul, Symbol, Tuple, cancel, expand, factor_terms, floor
-from sympy.core.relational import Gt, Le, Lt, Relational
+from sympy import (
+    Abs,
+    Dummy,
+    Expr,
+    Interval,
+    Max,
+    Min,
+    Mul,
+    Pow,
+    Symbol,
+    Tuple,
+    cancel,
+    expand,
+    factor_terms,
+    floor,
+    fraction,
+    together,
+)
+from sympy.core.relational import Ge, Gt, Le, Lt, Ne, Relational
 
 from symmle.algebra import Facts, GaveUp, attempt_within
-from symmle.certify.monotone import Slope, decide_slope, density_at, facts_inside, support_ends
+from symmle.certify.monotone import Slope, decide_slope, density_at, facts_inside, is_whole, support_ends
 from symmle.declare.declaration import Declaration
 from symmle.inequalities import not_all_equal
 from symmle.likelihood import Likelihood
 from symmle.record import Condition
 from symmle.reductions.support_limits import Limit, RowRelation, limits_of
-from symmle.sample import Maximum, Minimum, OrderStatistic, statistics_of
+from symmle.sample import Maximum, Mean, Minimum, OrderStatistic, statistics_of
 
 ALLOWED = "some parameter value allows every row"
 
@@ -67,7 +84,9 @@ def find_edge(likelihood: Likelihood, p: Symbol, held: Iterable[Symbol]) -> Edge
         return ""  # the density vanishes there: the score decides
     slope = decide_slope(likelihood, p)
     if isinstance(slope, str):
-        return slope
+        return (
+            "" if is_whole(declaration, p) else slope
+        )  # neighbours of a whole number are compared elsewhere
     lower = tuple(limit for limit in found if limit.lower)
     upper = tuple(limit for limit in found if not limit.lower)
     free = set(declaration.parameters) - set(held)
@@ -261,6 +280,52 @@ def feasible(
     return found
 
 
+def strict_off_the_edge(condition: Condition, held: Likelihood) -> bool:
+    """Whether a condition holds for every sample of the held problem with a row inside the moving end.
+
+    A mean has a strict sign where its rows have one inside the support, and by continuity none the other way on
+    the edge; the largest of the rows is positive where one is.
+    """
+    e = condition.expression
+    if not isinstance(e, Gt | Ge | Lt | Le | Ne):
+        return False
+    answer = attempt_within(2.0, lambda: fraction(together(e.lhs - e.rhs)))
+    if isinstance(answer, GaveUp):
+        return False
+    total = 1
+    for part in answer:
+        for factor in Mul.make_args(factor_terms(part)):
+            sign = _sign_by_rows(factor, held)
+            if sign not in (1, -1):
+                return False
+            total *= sign
+    return isinstance(e, Ne) or total == (1 if isinstance(e, Gt | Ge) else -1)
+
+
+def _sign_by_rows(e: Expr, held: Likelihood) -> int | None:
+    operators = statistics_of(e)
+    base = e.base if isinstance(e, Pow) and e.exp.is_number else e
+    if base is not e:
+        sign = _sign_by_rows(base, held)
+        return sign if sign == 1 or (sign == -1 and e.exp.is_Integer and e.exp.is_odd) else None
+    if not operators:
+        return facts_inside(held).decide_sign(e)
+    stand_ins = {o: Dummy() for o in operators if isinstance(o, Mean | Maximum)}
+    if len(stand_ins) != len(operators) or len({o.args[-1] for o in operators}) > 1:
+        return None
+    if any(statistics_of(o.summand) for o in stand_ins):
+        return None
+    opaque = expand(e.xreplace(stand_ins))
+    slopes = [opaque.diff(d) for d in stand_ins.values()]
+    if any(s.free_symbols & set(stand_ins.values()) for s in slopes):
+        return None
+    rows = expand(opaque.xreplace({d: o.summand for o, d in stand_ins.items()}))
+    sign = facts_inside(held).decide_sign(rows)
+    if any(isinstance(o, Maximum) for o in operators):
+        return 1 if sign == 1 and len(operators) == 1 and slopes[0].is_positive else None
+    return sign
+
+
 def _is_nonnegative(gap: Expr) -> bool:
     if gap.is_nonnegative:
         return True
@@ -296,4 +361,14 @@ def columns_of(limit: Limit) -> tuple[Expr, Tuple] | None:
     return (found[0].summand, found[0].args[-1]) if len(found) == 1 else None
 
 
-__all__ = ["ALLOWED", "Edge", "columns_of", "feasible", "find_edge", "positive", "sign_on_closure", "tidied"]
+__all__ = [
+    "ALLOWED",
+    "Edge",
+    "columns_of",
+    "feasible",
+    "find_edge",
+    "positive",
+    "sign_on_closure",
+    "strict_off_the_edge",
+    "tidied",
+]

@@ -92,7 +92,7 @@ def row_relations(declaration: Declaration, free: Iterable[Symbol]) -> list[RowR
             shown_above = [(Lt if hi_open else Le)(x, b, evaluate=False) for b in above]
             if below == [lo] and above == [hi] and lo_open == hi_open and lo != hi:
                 centre = expand((lo + hi) / 2)
-                if not centre.free_symbols & free:
+                if not centre.free_symbols & set(declaration.parameters):
                     half = cancel((hi - lo) / 2)
                     both = (shown_below[0], shown_above[0])
                     found.append(RowRelation(j, x, columns, Abs(x - centre), half, True, hi_open, both))
