@@ -279,6 +279,18 @@ class Derivation:
 
         return stationary_points(self, data, weights, fixed)
 
+    def compile(self, fixed: Mapping[Any, Any] | None = None) -> Any:
+        """The compiled log-likelihood, score and Hessian, with `source()` to read them.
+
+        Returns
+        -------
+        CompiledLikelihood
+            `.on(data, weights)` gives `log_likelihood`, `score`, `hessian` and `derivatives` at any theta.
+        """
+        from symmle.fitting.compiled import CompiledLikelihood
+
+        return CompiledLikelihood(self, fixed)
+
     # --- writing --------------------------------------------------------------------------------
     def latex(self) -> str:
         """The derivation in LaTeX, words between the formulas; needs amsmath."""

@@ -195,6 +195,8 @@ class FittedDistribution:
 
     def var(self) -> float:
         centre = self.mean()
+        if math.isnan(centre):
+            return math.nan
         return self.expect(lambda x: (x - centre) ** 2)
 
     def std(self) -> float:

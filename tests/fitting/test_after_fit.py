@@ -329,3 +329,27 @@ def test_the_fitted_law_of_scaled_data_is_the_scaled_law() -> None:
     for scale in (1e-100, 1e100):
         other: FittedDistribution = fit(derived("gamma"), x * scale).distribution
         np.testing.assert_allclose(other.ppf([0.1, 0.5, 0.9]) / scale, one.ppf([0.1, 0.5, 0.9]), rtol=1e-8)
+
+
+@pytest.mark.parametrize("law", ["gamma", "weibull", "cauchy", "logistic", "negative binomial"])
+def test_compiled_functions_are_the_likelihood_and_its_derivatives(law: str) -> None:
+    x = drawn(law, 9000)  # more than one block
+    result = fit(derived(law), x)
+    compiled = derived(law).compile()
+    at = compiled.on(x)
+    theta = [v * 1.1 if law != "negative binomial" else v * 0.9 for v in result.estimates.values()]
+    assert at.log_likelihood(result.estimates) == pytest.approx(result.log_likelihood, rel=1e-12)
+    value, score, hessian = at.derivatives(theta)
+    assert value == pytest.approx(at.log_likelihood(theta), rel=1e-13)
+    for i in range(len(theta)):
+        step = 1e-5 * abs(theta[i])
+        up, down = ([t + s * step * (k == i) for k, t in enumerate(theta)] for s in (1, -1))
+        slope = (at.log_likelihood(up) - at.log_likelihood(down)) / (2 * step)
+        assert score[i] == pytest.approx(slope, rel=1e-5, abs=1e-4)
+        bend = (at.score(up) - at.score(down)) / (2 * step)
+        np.testing.assert_allclose(hessian[i], bend, rtol=1e-5, atol=1e-3)
+    assert "def " in compiled.source() and "# sample 1" in compiled.source()
+    with pytest.raises(ValueError, match="Expected"):
+        at.log_likelihood([1.0])
+    with pytest.raises(ValueError, match="Expected values"):
+        at.score({"unknown": 1.0})
