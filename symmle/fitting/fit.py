@@ -13,6 +13,7 @@ from symmle.compiling.data import Table, read_table
 from symmle.errors import DataError, NoMaximumError, NotDerivedError, SymmleError
 from symmle.fitting.bracket import solve_one
 from symmle.fitting.closed import solve_closed, solve_score
+from symmle.fitting.edges import solve_with_edges
 from symmle.fitting.faces import maximisers_on, refuse_unattained, solve_faces
 from symmle.fitting.large import solve_large
 from symmle.fitting.limits import refine
@@ -152,6 +153,8 @@ def _solved(
         if plan.estimator.searched:
             return search(plan, table, constants)
         return solve_faces(plan, table, constants)
+    if plan.estimator.edges and method in ("auto", "newton"):
+        return solve_with_edges(plan, table, constants, start)
     if method == "closed" and left:
         raise NotDerivedError(
             f"{plan.name} has no closed form: {', '.join(map(str, left))} remain.",
