@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import mpmath
 from sympy import (
@@ -12,13 +13,18 @@ from sympy import (
     Gt,
     Interval,
     Lt,
+    Max,
+    Min,
     Mul,
+    Pow,
     Range,
     S,
+    Set,
     Symbol,
     Tuple,
     exp,
     expand,
+    factor,
     factor_list,
     fraction,
     log,
@@ -29,7 +35,7 @@ from sympy import (
 
 from symmle.algebra import Bounds, Facts, GaveUp, attempt_within, compile_expression, ends_of_range
 from symmle.algebra.roots import solve_equation
-from symmle.certify.neighbours import as_ratio, ends_of_domain, neighbours_of
+from symmle.certify.neighbours import Allowed, allowed_of, as_ratio, ends_of_domain, neighbours_of
 from symmle.inequalities import SampleFacts
 from symmle.likelihood import Likelihood
 from symmle.sample import Count, Total, statistics_of
@@ -54,7 +60,7 @@ class Crossing:
     root: Expr
     shown: Expr
     by_line: bool
-    facts: Facts
+    limits: Limits
     degenerate: tuple[Degenerate, ...] = ()
 
 
@@ -68,7 +74,11 @@ def inside(facts: Facts) -> Facts:
 
 def weak_sign(e: Expr, facts: Facts) -> int | None:
     """1 where e >= 0 and -1 where e <= 0 on the closure, 0 for zero; None where that is not decided."""
-    return None if e.has(nan, zoo) else inside(facts).decide_sign(e)
+    if e.has(nan, zoo):
+        return None
+    if e.is_nonnegative:
+        return 0 if e.is_zero else 1
+    return -1 if e.is_nonpositive else inside(facts).decide_sign(e)
 
 
 def hidden_facts(likelihood: Likelihood, e: Expr) -> tuple[SampleFacts, Facts]:
@@ -101,8 +111,13 @@ def crossing_of(likelihood: Likelihood, whole: Symbol) -> Crossing | None:
     statistics that do not hold N.
     """
     found = neighbours_of(likelihood, whole)
+    least: tuple[Expr, ...] = ()
+    most: tuple[Expr, ...] = ()
     if likelihood.declaration.size == 1:
         e, facts = Add(*found.rows), likelihood.facts
+        allowed = allowed_of(likelihood, whole)
+        if isinstance(allowed, Allowed):
+            least, most = allowed.row_least, allowed.row_most
         back: dict[Expr, Expr] = {
             c: Total(c, f.columns) for f in likelihood.forms for c in f.part.all_columns
         }
@@ -120,9 +135,9 @@ def crossing_of(likelihood: Likelihood, whole: Symbol) -> Crossing | None:
     level = _levelled(e, whole, facts)
     if level is None:
         return None
-    cleared, facts = level[0], level[1]
-    put_back = level[2]
-    root = one_line(cleared, whole, facts)
+    cleared, facts, put_back = level
+    limits = Limits(whole, facts, least, most)
+    root = one_line(cleared, limits)
     by_line = root is not None
     if root is None and falls(likelihood, whole):
         root = _other_root(likelihood, cleared, whole, facts, put_back, known, back)
@@ -133,10 +148,10 @@ def crossing_of(likelihood: Likelihood, whole: Symbol) -> Crossing | None:
     if known is not None:
         degenerate = _degenerate_statistics(known, facts, e, root)
     else:
-        degenerate = _degenerate_rows(likelihood, e, root)
+        degenerate = _degenerate_rows(likelihood, e, root, limits)
     if degenerate is None:
         return None
-    return Crossing(root, shown, by_line, facts, degenerate)
+    return Crossing(root, shown, by_line, limits, degenerate)
 
 
 def _levelled(e: Expr, whole: Symbol, facts: Facts) -> tuple[Expr, Facts, dict[Expr, Expr]] | None:
@@ -164,7 +179,65 @@ def _levelled(e: Expr, whole: Symbol, facts: Facts) -> tuple[Expr, Facts, dict[E
     return sign * (inner.args[0] - stand_in), facts.with_bounds({stand_in: bounds}), {stand_in: level}
 
 
-def one_line(e: Expr, whole: Symbol, facts: Facts) -> Expr | None:
+@dataclass(frozen=True)
+class Limits:
+    """Signs where N is also at least each of `least` and at most each of `most`, in the symbols of a row."""
+
+    whole: Symbol
+    facts: Facts
+    least: tuple[Expr, ...] = ()
+    most: tuple[Expr, ...] = ()
+
+    def weak_sign(self, e: Expr) -> int | None:
+        """As `weak_sign`; a factor A + B N with B > 0 is not negative where it is not at a lower limit."""
+        known = weak_sign(e, self.facts)
+        if known is not None:
+            return known
+        if isinstance(e, Mul):
+            signs = [self.weak_sign(f) for f in e.args]
+            return None if None in signs else prod(signs)  # type: ignore[arg-type]
+        if isinstance(e, Pow) and e.exp.is_Integer:
+            inner = self.weak_sign(e.base)
+            return None if inner is None else inner ** (2 - int(e.exp) % 2)
+        if isinstance(e, log):
+            return self._of_quotient(e.args[0])
+        return self._of_line(e)
+
+    def _of_quotient(self, quotient: Expr) -> int | None:
+        """The sign of q - 1 for a positive quotient q."""
+        cleared = attempt_within(1.0, lambda: fraction(together(quotient - 1)))
+        if isinstance(cleared, GaveUp):
+            return None
+        signs = [self.weak_sign(f) for f in (factor(expand(cleared[0])), cleared[1])]
+        return None if None in signs else prod(signs)  # type: ignore[arg-type]
+
+    def _of_line(self, e: Expr) -> int | None:
+        p = e.as_poly(self.whole)
+        if p is None or p.degree() != 1:
+            return None
+        slope = weak_sign(p.all_coeffs()[0], self.facts)
+        if slope not in (1, -1):
+            return None
+        for sign, bounds in (
+            (slope, self.least),
+            (-slope, self.most),
+        ):
+            for bound in bounds:
+                if weak_sign(expand(e.xreplace({self.whole: bound})), self.facts) in (0, sign):
+                    return sign
+        return None
+
+    def at(self, values: dict[Expr, Expr]) -> Limits:
+        """The same limits where symbols of the row have values."""
+        return Limits(
+            self.whole,
+            self.facts,
+            tuple(b.xreplace(values) for b in self.least),
+            tuple(b.xreplace(values) for b in self.most),
+        )
+
+
+def one_line(e: Expr, limits: Limits) -> Expr | None:
     """The root of a function with the sign of A + B N, B < 0; None where it is not of that form.
 
     e = 0 is cleared of denominators and of factors with a sign of their own.
@@ -173,24 +246,27 @@ def one_line(e: Expr, whole: Symbol, facts: Facts) -> Expr | None:
     if isinstance(cleared, GaveUp):
         return None
     numerator, denominator = cleared
-    sign = weak_sign(denominator, facts)
+    if isinstance(denominator, Add):
+        factored = attempt_within(1.0, factor, denominator)
+        denominator = denominator if isinstance(factored, GaveUp) else factored
+    sign = limits.weak_sign(denominator)
     factors = attempt_within(2.0, lambda: factor_list(expand(numerator, power_base=False, log=False)))
     if sign not in (1, -1) or isinstance(factors, GaveUp):
         return None
     line = None
     for f, power in ((factors[0], 1), *factors[1]):
-        s = weak_sign(f, facts)
+        s = limits.weak_sign(f)
         if s in (1, -1):
             sign *= s if power % 2 else 1
             continue
-        p = f.as_poly(whole)
+        p = f.as_poly(limits.whole)
         if line is not None or power != 1 or p is None or p.degree() != 1:
             return None
         line = p
     if line is None:
         return None
     b, a = line.all_coeffs()
-    slope = weak_sign(b, facts)
+    slope = limits.weak_sign(b)
     return -a / b if slope is not None and slope * sign == -1 else None
 
 
@@ -258,30 +334,40 @@ def _degenerate_statistics(
     return tuple(found)
 
 
-def _degenerate_rows(likelihood: Likelihood, e: Expr, root: Expr) -> tuple[Degenerate, ...] | None:
-    """The finite numeric ends of the supports at which the point is not defined (one row)."""
+def _degenerate_rows(
+    likelihood: Likelihood, e: Expr, root: Expr, limits: Limits
+) -> tuple[Degenerate, ...] | None:
+    """The finite ends of the supports at which the point is not defined (one row)."""
     found = []
     for form in likelihood.forms:
         columns = Tuple(*form.part.all_columns)
         for x, support in form.part.support.items():
             if x not in root.free_symbols:
                 continue
-            if isinstance(support, Range):
-                ends = ends_of_range(support)
-            elif isinstance(support, Interval):
-                ends = (support.start, support.end)
-            else:
-                ends = tuple(support.args)
-            for k, end in enumerate(ends):
+            for end, lower in _ends(support):
                 if not end.is_number or not end.is_finite or not _has_no_value(root, x, end):
                     continue
-                sign = weak_sign(e.xreplace({x: end}), likelihood.facts)
+                sign = limits.at({x: end}).weak_sign(e.xreplace({x: end}))
                 if sign not in (1, -1):
                     return None
-                total = Total(x, columns)
-                other = Gt(total, end, evaluate=False) if k == 0 else Lt(total, end, evaluate=False)
+                other = (Gt if lower else Lt)(Total(x, columns), end, evaluate=False)
                 found.append(Degenerate(x, end, other, sign))
     return tuple(found)
+
+
+def _ends(support: Set) -> list[tuple[Expr, bool]]:
+    """The ends of a support, and what the larger or smaller of several is made of; True for a lower one."""
+    if isinstance(support, Range):
+        lo, hi = ends_of_range(support)
+    elif isinstance(support, Interval):
+        lo, hi = support.start, support.end
+    else:
+        numbers = [m for m in support.args if m.is_number]
+        return [(min(numbers), True), (max(numbers), False)] if numbers else []
+    return [
+        *((end, True) for end in (lo.args if isinstance(lo, Max) else (lo,))),
+        *((end, False) for end in (hi.args if isinstance(hi, Min) else (hi,))),
+    ]
 
 
 def _has_no_value(e: Expr, symbol: Expr, value: Expr) -> bool:

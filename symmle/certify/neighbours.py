@@ -101,7 +101,7 @@ def as_ratio(e: Expr, whole: Symbol) -> Expr:
     """Logarithms with the same factor as one logarithm of a quotient; the rest as it is."""
     groups: dict[Expr, Expr] = {}
     rest = []
-    for term in Add.make_args(expand_mul(e)):
+    for term in Add.make_args(expand_mul(e, deep=False)):
         logs = [f for f in Mul.make_args(term) if isinstance(f, log)]
         if len(logs) != 1:
             rest.append(term)

@@ -17,18 +17,16 @@ from sympy import Symbol, oo
 
 from symmle.certify.neighbours import Allowed, allowed_of, ends_of_domain, neighbours_of, profile_rise
 from symmle.compiling.data import Table
-from symmle.compiling.evaluate import CompiledExpressions
 from symmle.compiling.kernels import CONTEXT
 from symmle.errors import NoMaximumError, NotDerivedError
 from symmle.fitting.faces import evaluate_at, inner_constants
+from symmle.fitting.integers_rise import EXACT, Rise, rise_of
 from symmle.fitting.plan import Plan, plan_of
 from symmle.fitting.solution import Solution, log_likelihood_at, reading_of, refuse_unless
 
 ONE_BY_ONE = 200  # neighbours that are compared where nothing is proved
 SLOWLY = 40  # the same, where each takes a maximisation of its own
 FAR = 2**60  # beyond this l is taken for its limit
-SIGN = 1e-6  # a difference whose relative error is smaller has a sign
-EXACT = 1e-40
 
 
 @dataclass(frozen=True)
@@ -82,23 +80,17 @@ class Search:
         return complete and not (inner.remaining or inner.faces or inner.alternatives or inner.auxiliary)
 
     @cached_property
-    def rise(self) -> CompiledExpressions:
+    def rise(self) -> Rise:
         likelihood = self.plan.derivation.likelihood
         if self.others:
             e = profile_rise(likelihood, self.whole, self.face.estimator.closed)
         else:
             e = neighbours_of(likelihood, self.whole).rise
-        return self.plan.compile([e])
+        return rise_of(self.plan, self.table, self.constants, e, self.whole)
 
     def rise_at(self, n: int) -> Any:
         """l(n + 1) - l(n); nan where one of the two is not attained."""
-        if not self.is_closed:
-            return self.height(n + 1).number - self.height(n).number
-        at = {**self.constants, self.whole: CONTEXT.mpf(n)}
-        value = self.rise.precise(self.table, at, tolerance=SIGN)[0]
-        if not value.finite:
-            return value.number
-        return CONTEXT.mpf(0) if abs(value.number) <= value.error else value.number
+        return self.rise(n) if self.is_closed else self.height(n + 1).number - self.height(n).number
 
     def sign(self, n: int) -> int | None:
         """The sign of l(n + 1) - l(n), 0 for a tie, None where it is not known."""
@@ -311,9 +303,16 @@ def _answer(search: Search, best: int, tied: list[int], status: str, complete: b
 
 
 def _limit(search: Search) -> Any:
-    """l as N grows without end: with l(N) = limit + c/N, the limit is l(N) + N (l(N + 1) - l(N))."""
-    rise = search.rise_at(FAR)
-    return search.height(FAR).number + (FAR * rise if CONTEXT.isfinite(rise) else 0)
+    """l as N grows without end: with l(N) = limit + c/N, the limit is l(N) + N (l(N + 1) - l(N)).
+
+    Where N (l(N + 1) - l(N)) does not go to 0, l grows at least as log N: infinity.
+    """
+    near = FAR * search.rise_at(FAR)
+    if search.is_closed and near > 0:
+        far = 1024 * FAR * search.rise_at(1024 * FAR)
+        if far * 2 > near:
+            return CONTEXT.inf
+    return search.height(FAR).number + (near if CONTEXT.isfinite(near) else 0)
 
 
 def _without_end(search: Search, last: int) -> NoMaximumError:
@@ -328,7 +327,7 @@ def _without_end(search: Search, last: int) -> NoMaximumError:
         for p in closed:
             supremum[str(p)] = _limit_of(near[p], far[p])
     limit = _limit(search)
-    if CONTEXT.isfinite(limit):
+    if not CONTEXT.isnan(limit):
         supremum["log_likelihood"] = float(limit)
     failed = next(iter(plan.estimator.conditions), None)
     needed = ""

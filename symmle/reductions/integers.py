@@ -10,6 +10,7 @@ from sympy import (
     FiniteSet,
     Max,
     Min,
+    Mul,
     Piecewise,
     Symbol,
     cancel,
@@ -24,7 +25,7 @@ from sympy import (
 
 from symmle.algebra import GaveUp, attempt_within
 from symmle.certify.composed import compose
-from symmle.certify.crossing import Crossing, crossing_of, falls, weak_sign
+from symmle.certify.crossing import Crossing, crossing_of, falls
 from symmle.certify.neighbours import (
     Allowed,
     Neighbours,
@@ -86,16 +87,19 @@ def _closed(likelihood: Likelihood, whole: Symbol, solve: Solve) -> Reduced | Sk
     if crossing is None:
         return Skipped(f"l({whole}) - l({whole} - 1) >= 0 was not solved for {whole}")
     lo, hi = ends_of_domain(likelihood, whole)
+    all_least = (*((lo,) if lo != -oo else ()), *allowed.least)
+    all_most = (*((hi,) if hi != oo else ()), *allowed.most)
     least, most = _bounds(allowed, crossing, lo, hi)
     free = set(others)
-    if any(e.free_symbols & free for e in (crossing.shown, *least, *most)):
+    if any(e.free_symbols & free for e in (crossing.shown, *all_least, *all_most)):
         return Skipped(f"the bound for {whole} depends on other parameters")
-    root = _tidy(crossing.shown + 1, crossing)
-    guarded = _guarded(crossing, least, most, hi)
+    root = _tidy(crossing.shown + 1)
+    guarded = _guarded(crossing, all_least, all_most)
     if isinstance(guarded, str):
         return Skipped(guarded)
     conditions, cases = guarded
-    upper, lower = (_clipped(e, least, most, cases) for e in (floor(root), ceiling(root) - 1))
+    upper = _clipped(floor(root), least, most, cases)
+    lower = _clipped(ceiling(root) - 1, all_least, most, cases)  # below a whole root, maybe below the domain
     certificate = OneCrossing(
         declaration, whole, "line" if crossing.by_line else "falls", ((whole, upper),), conditions
     )
@@ -202,7 +206,7 @@ def _bounds(
         found = []
         for bound, row in zip(shown, rows, strict=True):
             gap = row if bound == row or _rowwise(crossing, row) else None
-            sign = None if gap is None else weak_sign(side * (top - gap), crossing.facts)
+            sign = None if gap is None else crossing.limits.weak_sign(factor(together(side * (top - gap))))
             if sign not in (0, 1):
                 found.append(bound)
         return found
@@ -232,15 +236,15 @@ def _clipped(
 
 
 def _guarded(
-    crossing: Crossing, least: tuple[Expr, ...], most: tuple[Expr, ...], hi: Expr
+    crossing: Crossing, least: tuple[Expr, ...], most: tuple[Expr, ...]
 ) -> tuple[tuple[Condition, ...], tuple[tuple[Expr, Expr], ...]] | str:
     """Samples on which the point has no value: no maximum where l rises for ever, else the end of the domain."""
     conditions: list[Condition] = []
     cases: list[tuple[Expr, Expr]] = []
     for d in crossing.degenerate:
-        if d.sign == 1 and hi == oo and not most:
+        if d.sign == 1 and not most:
             conditions.append(Condition(d.holds_not, "not all at the edge", (d.column, d.value)))
-        elif d.sign == 1 and most:
+        elif d.sign == 1:
             cases.append((d.holds_not, Min(*most)))
         elif d.sign == -1 and least:
             cases.append((d.holds_not, Max(*least)))
@@ -251,18 +255,18 @@ def _guarded(
     return tuple(conditions), tuple(cases)
 
 
-def _tidy(e: Expr, crossing: Crossing) -> Expr:
-    """The shortest of some equal forms, with a positive denominator."""
+def _tidy(e: Expr) -> Expr:
+    """The shortest of some equal forms; p/(1 - p) rather than -p/(p - 1)."""
     forms = [e]
     for way in (expand, together, cancel, lambda t: factor(together(t))):
         made = attempt_within(1.0, way, e)
         if not isinstance(made, GaveUp):
             forms.append(made)
     best = min(forms, key=lambda t: (t.count_ops(), str(t)))
-    numerator, denominator = fraction(together(best))
-    if denominator.could_extract_minus_sign() and denominator != -1 and best.is_Mul:
-        return expand(-numerator) / expand(-denominator)
-    return best
+    return best.replace(
+        lambda n: isinstance(n, Mul) and n.could_extract_minus_sign() and fraction(n)[1].is_Add,
+        lambda n: expand(-fraction(n)[0]) / expand(-fraction(n)[1]),
+    )
 
 
 # --- searched -------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ def profile_steps(
 
 
 def tail(rise: Expr, whole: Symbol) -> Expr | None:
-    """The leading coefficient of l(N + 1) - l(N) in 1/N, without its positive factors: negative, and l falls at last."""
+    """The leading coefficient of l(N + 1) - l(N) in 1/N, positive factors left out: negative where l falls at last."""
     h = Symbol("h", positive=True)
     total = S.Zero
     fixed: dict[Expr, Symbol] = {}
