@@ -64,6 +64,43 @@ class ExponentialFamily:
         return attempt_within(4.0, _solve_linear, self.jacobian.T, -gradient)
 
 
+def means_on_finite_support(family: ExponentialFamily, likelihood: Likelihood) -> tuple[Expr, ...] | None:
+    """E[t_k] for one observation, summed over a finite support; None for every other family.
+
+    As Da = Cov(t)^-1 D E[t] where the a_k and the t_k are independent, Da is nonsingular exactly where D E[t] is.
+    """
+    if not likelihood.is_single:
+        return None
+    form = likelihood.forms[0]
+    part = form.part
+    if len(part.columns) != 1 or part.given:
+        return None
+    domain = part.support[part.columns[0]]
+    if isinstance(domain, Range) and domain.size.is_Integer and domain.size <= 40:
+        domain = FiniteSet(*domain)
+    if not isinstance(domain, FiniteSet) or domain.free_symbols or len(domain) > 40:
+        return None
+    (x,) = part.columns
+    found = []
+    for statistic in family.statistics:
+        t = statistic / Count(form.columns)
+        if t.has(Count) or t.free_symbols & set(family.parameters):
+            return None
+        row = t.replace(lambda m: isinstance(m, Mean), lambda m: m.summand)
+        total = Add(*(row.xreplace({x: v}) * part.density.xreplace({x: v}) for v in domain))
+        answer = attempt_within(2.0, expand, total)
+        if isinstance(answer, GaveUp) or answer.has(x):
+            return None
+        found.append(answer)
+    return tuple(found)
+
+
+def jacobian_determinant(functions: tuple[Expr, ...], parameters: tuple[Symbol, ...]) -> Expr | GaveUp:
+    """det D f, factored."""
+    matrix = Matrix([[e.diff(p) for p in parameters] for e in functions])
+    return attempt_within(3.0, lambda: matrix.det().factor())
+
+
 def _solve_linear(matrix: Matrix, right: Matrix) -> list[Expr]:
     if matrix.shape == (1, 1):
         return [cancel(together(right[0] / matrix[0]))]

@@ -265,14 +265,14 @@ def _other_root(
         return [f({**values, **dict(zip(subject, at, strict=True))}, rows) for f in equations]
 
     stream = RandomPoints(verifier.declaration, verifier.seed + 1)
-    with mpmath.workdps(20):
+    with mpmath.workdps(30):
         for _ in range(3):
             start = stream.parameters(stream.constants())
             if start is None:
                 return None
             numbers = as_numbers(start)
             try:
-                found = mpmath.findroot(residual, [numbers[p] for p in subject], tol=1e-20, maxsteps=25)
+                found = mpmath.findroot(residual, [numbers[p] for p in subject], tol=1e-44, maxsteps=40)
             except (ValueError, ZeroDivisionError, ArithmeticError, TypeError):
                 continue
             at = [real_part(v) for v in found]

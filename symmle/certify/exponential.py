@@ -5,14 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import mpmath
-from sympy import Expr, Symbol
+from sympy import Add, Expr, Symbol
 
 from symmle.algebra import GaveUp, attempt_within, compile_expression, is_close
 from symmle.declare.declaration import Declaration
 from symmle.estimator import Certificate, Kind, Scope
-from symmle.family import ExponentialFamily, find_family, have_independent_coefficients
+from symmle.family import (
+    ExponentialFamily,
+    find_family,
+    have_independent_coefficients,
+    jacobian_determinant,
+    means_on_finite_support,
+)
 from symmle.likelihood import Likelihood, build_likelihood
 from symmle.record import Condition
+from symmle.sample import Count
 from symmle.sampling import RandomPoints, as_numbers
 
 THEOREM = "full exponential family"
@@ -33,12 +40,13 @@ class FullExponentialFamily(Certificate):
     constant: Expr
     coefficients: tuple[Expr, ...]
     statistics: tuple[Expr, ...]
-    determinant: Expr
+    determinant: Expr  # of Da, or of D E[t] where `expected` holds the E[t] of one observation
     unique: bool = False
     conditions: tuple[Condition, ...] = ()
     theorem: str = THEOREM
     kind: Kind = Kind.GLOBAL_MAXIMUM
     scope: Scope = Scope.EVERY_SAMPLE
+    expected: tuple[Expr, ...] = ()
 
     def check(self) -> tuple[bool, str]:
         """The form of l by value, the rank of 1, a_1 .. a_K, and the sign of det Da, again."""
@@ -48,7 +56,13 @@ class FullExponentialFamily(Certificate):
         )
         if likelihood.facts.decide_sign(self.determinant) not in (1, -1):
             return False, f"the sign of det Da = {self.determinant} is not decided"
-        determinant = attempt_within(4.0, family.jacobian.det)
+        if self.expected:
+            wrong = self._expected_is_wrong(family, likelihood)
+            if wrong:
+                return False, wrong
+            determinant = jacobian_determinant(self.expected, self.parameters)
+        else:
+            determinant = attempt_within(4.0, family.jacobian.det)
         if isinstance(determinant, GaveUp):
             return False, f"det Da: {determinant.reason}"
         if have_independent_coefficients(family, likelihood) is not True:
@@ -78,6 +92,25 @@ class FullExponentialFamily(Certificate):
             f"K = p = {len(self.parameters)}, l = C + a.T at {compared} random points, det Da has one sign",
         )
 
+    def _expected_is_wrong(self, family: ExponentialFamily, likelihood: Likelihood) -> str:
+        """Whether E[score] = 0 fails, (Da)' n E[t] + grad C = 0, at random points."""
+        n = Count(likelihood.forms[0].columns)
+        stream = RandomPoints(self.declaration, 31)
+        with mpmath.workdps(45):
+            for p in self.parameters:
+                terms = [a.diff(p) * e for a, e in zip(self.coefficients, self.expected, strict=True)]
+                gap = compile_expression(Add(*terms) + family.constant.diff(p) / n)
+                size = compile_expression(Add(*(abs(t) for t in terms)))
+                for _ in range(3):
+                    values = stream.parameters(stream.constants())
+                    rows = None if values is None else stream.samples(values)
+                    if values is None or rows is None:
+                        continue
+                    numbers = as_numbers(values)
+                    if abs(gap(numbers, rows)) > mpmath.mpf(10) ** -30 * (1 + size(numbers, rows)):
+                        return "the expected statistics do not make E[score] vanish"
+        return ""
+
 
 def certify_family(
     likelihood: Likelihood, parameters: tuple[Symbol, ...], unique: bool, conditions: tuple[Condition, ...]
@@ -94,10 +127,13 @@ def certify_family(
     if independent is not True:
         return "the coefficients of the statistics are linearly dependent"
     determinant = attempt_within(3.0, lambda: family.jacobian.det().factor())
-    if isinstance(determinant, GaveUp):
-        return f"det Da: {determinant.reason}"
-    if likelihood.facts.decide_sign(determinant) not in (1, -1):
-        return f"the sign of det Da = {determinant} is not decided"
+    expected: tuple[Expr, ...] = ()
+    if isinstance(determinant, GaveUp) or likelihood.facts.decide_sign(determinant) not in (1, -1):
+        means = means_on_finite_support(family, likelihood)
+        other = None if means is None else jacobian_determinant(means, parameters)
+        if other is None or isinstance(other, GaveUp) or likelihood.facts.decide_sign(other) not in (1, -1):
+            return f"the sign of det Da = {determinant} is not decided"
+        determinant, expected = other, means or ()
     return FullExponentialFamily(
         likelihood.declaration,
         parameters,
@@ -108,6 +144,7 @@ def certify_family(
         determinant,
         unique,
         conditions,
+        expected=expected,
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sympy import Eq, Tuple, cancel, factor
+from sympy import Eq, Expr, Tuple, cancel, factor
 
 from symmle.algebra import GaveUp, attempt_within
-from symmle.family import find_family
+from symmle.family import find_family, jacobian_determinant, means_on_finite_support
 from symmle.record import Relation, Step
 from symmle.sample import Count, statistics_of
 from symmle.strategies.answer import candidates_of
@@ -25,19 +25,32 @@ class Moments:
         if not family.is_full:
             return Skipped(f"{family.size} statistics for {len(problem.parameters)} parameters")
         determinant = attempt_within(3.0, lambda: factor(family.jacobian.det()))
+        summed = False  # the expected statistics were summed over a finite support
         if isinstance(determinant, GaveUp) or problem.likelihood.facts.decide_sign(determinant) not in (
             1,
             -1,
         ):
             # score = Da' (T - E T): where Da is singular the score has roots that E T = T has not
-            return Skipped("det Da may vanish: the likelihood equations say more than expected = observed")
-        expected = family.expected_statistics()
+            means = means_on_finite_support(family, problem.likelihood)
+            other = None if means is None else jacobian_determinant(means, problem.parameters)
+            if other is None or isinstance(other, GaveUp) or not _has_sign(other, problem):
+                return Skipped(
+                    "det Da may vanish: the likelihood equations say more than expected = observed"
+                )
+            n = Count(problem.likelihood.forms[0].columns)
+            expected: list[Expr] | GaveUp = [n * m for m in means or ()]
+            summed = True
+        else:
+            expected = family.expected_statistics()
         if isinstance(expected, GaveUp):
             return Skipped(f"expected statistics: {expected.reason}")
         observed = list(family.statistics)
         if problem.likelihood.is_single:
             n = Count(problem.likelihood.forms[0].columns)
-            expected, observed = [cancel(e / n) for e in expected], [t / n for t in observed]
+            expected, observed = (
+                [e / n if summed else cancel(e / n) for e in expected],
+                [t / n for t in observed],
+            )
         # the simplest equation first, as one would write them down
         pairs = sorted(zip(expected, observed, strict=True), key=lambda pair: pair[0].count_ops())
         expected, observed = [e for e, _ in pairs], [t for _, t in pairs]
@@ -73,3 +86,7 @@ class Moments:
             ),
         )
         return Solved("moments", problem.parameters, tuple(kept), (moment, solve), tuple(rejected))
+
+
+def _has_sign(e: Expr, problem: Problem) -> bool:
+    return problem.likelihood.facts.decide_sign(e) in (1, -1)
