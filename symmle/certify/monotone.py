@@ -23,15 +23,22 @@ from sympy import (
     Min,
     Mul,
     Piecewise,
+    Pow,
     Range,
     S,
     Symbol,
     Tuple,
     cancel,
     ceiling,
+    exp,
     expand,
+    expand_mul,
+    expand_power_base,
+    expand_power_exp,
+    factor,
     factor_terms,
     floor,
+    fraction,
     nan,
     oo,
     sign,
@@ -44,9 +51,10 @@ from symmle.certify.competitors import never_beaten
 from symmle.certify.neighbours import neighbours_of
 from symmle.declare.declaration import Declaration
 from symmle.estimator import Certificate, Kind, Scope
+from symmle.inequalities import SampleFacts
 from symmle.likelihood import Likelihood, build_likelihood
 from symmle.record import Condition
-from symmle.sample import Count, Total
+from symmle.sample import Count, Total, statistics_of
 from symmle.sampling import RandomPoints, as_numbers
 
 MONOTONE = "monotone likelihood: the maximum is the edge of the allowed values"
@@ -92,6 +100,32 @@ class MonotoneOnSupport(Certificate):
         return holds, f"the slope has the sign {self.sign} in every row; {text}"
 
 
+@dataclass(frozen=True)
+class ClippedByLimits(Certificate):
+    """The slope of l in the parameter has the sign of c0 - c1 p, c1 > 0: l rises up to its root and falls after it.
+
+    On an interval of allowed values the maximum is the value nearest to the root.
+    """
+
+    declaration: Declaration
+    parameter: Symbol
+    root: Expr
+    value: Expr
+    conditions: tuple[Condition, ...] = ()
+    theorem: str = "unimodal likelihood: the root of the score, or the nearest allowed value"
+    kind: Kind = Kind.GLOBAL_MAXIMUM
+    scope: Scope = Scope.EVERY_SAMPLE
+
+    def check(self) -> tuple[bool, str]:
+        """The signs again, then competitors for the parameter, the others held."""
+        likelihood = build_likelihood(self.declaration)
+        found = decide_turn(likelihood, self.parameter)
+        if isinstance(found, str) or expand(found.root - self.root) != 0:
+            return False, f"the slope in {self.parameter} is not that of one turn"
+        holds, text = never_beaten(likelihood, {self.parameter: self.value}, self.conditions)
+        return holds, f"the slope falls through zero once; {text}"
+
+
 # --- facts ------------------------------------------------------------------------------------------
 
 
@@ -108,7 +142,7 @@ def support_ends(support: object) -> tuple[Expr, Expr, bool, bool] | None:
 def widths(declaration: Declaration) -> list[tuple[Expr, bool]]:
     """hi - lo > 0 of every continuous support with two finite ends that name parameters (>= 0 for whole numbers)."""
     named = set(declaration.parameters) | set(declaration.constant_domains)
-    found = []
+    found: list[tuple[Expr, bool]] = []
     for part in declaration.samples:
         for support in part.support.values():
             ends = support_ends(support)
@@ -123,8 +157,8 @@ def widths(declaration: Declaration) -> list[tuple[Expr, bool]]:
 def facts_inside(likelihood: Likelihood) -> Facts:
     """What is known of parameters and columns where the support is not empty: hi - lo > 0 is put to use.
 
-    A parameter that stands in such a width alone with a coefficient is written by the width, b = a + w with
-    w > 0; a factor of unknown sign gets the sign that makes the width positive.
+    A parameter that stands in such a width alone with a coefficient is written by it, b = a + w or a (1 + w)
+    with w > 0; a factor of unknown sign gets the sign that makes the width positive.
     """
     declaration, facts = likelihood.declaration, likelihood.facts
     encoding, bounds = dict(facts.encoding), dict(facts.bounds)
@@ -149,7 +183,11 @@ def facts_inside(likelihood: Likelihood) -> Facts:
         if names:
             p = names[0]
             c = width.coeff(p)
-            written[p] = (w - (width - c * p)) / c
+            rest = width - c * p
+            if c == 1 and now.decide_sign(-rest) == 1:
+                written[p] = -rest * (1 + w)  # b = a (1 + w) where a > 0
+            else:
+                written[p] = (w - rest) / c
             encoding[p] = written[p]
     found = Facts(bounds, encoding, tuple(positive))
     found.members = facts.members
@@ -193,14 +231,49 @@ def decide_slope(likelihood: Likelihood, p: Symbol) -> Slope | str:
         if isinstance(row, GaveUp) or row.has(Abs, Max, Min, floor, ceiling, Piecewise, sign, nan, zoo):
             return f"the log-likelihood is not smooth in {p}"
         if whole and not row.free_symbols & set(form.columns.args):
-            signs.add(known.decide_sign(row))
+            signs.add(_sign(row, known))
         elif whole:
             signs.add(_weakly(row, known))
         else:
-            signs.add(known.decide_sign(row))
-    if None in signs or {1, -1} <= signs:
+            signs.add(_sign(row, known))
+    known_signs = {s for s in signs if s is not None}
+    if None in signs or {1, -1} <= known_signs:
         return f"the log-likelihood is not shown to be monotone in {p}"
-    return Slope((signs - {0} or {0}).pop(), whole, slope)
+    return Slope((known_signs - {0} or {0}).pop(), whole, slope)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """d l / d p = (c0 - c1 p) times something positive, c1 > 0; its root c0/c1 and the score itself."""
+
+    root: Expr
+    score: Expr
+    whole: bool = False
+
+
+def decide_turn(likelihood: Likelihood, p: Symbol) -> Turn | str:
+    """The one turn of l in p, where the numerator of its score is affine in p with a falling slope."""
+    refused = f"the log-likelihood is not shown to be monotone in {p}"
+    score = likelihood.log_likelihood.diff(p)
+    operators = statistics_of(score)
+    if any(o.free_symbols & {p} for o in operators) or score.has(
+        Abs, Max, Min, floor, ceiling, Piecewise, sign
+    ):
+        return refused
+    known = SampleFacts(operators, likelihood.facts, [z for f in likelihood.forms for z in f.part.given])
+    facts = likelihood.facts.with_bounds(known.bounds, known.encoding)
+    answer = attempt_within(2.0, lambda: fraction(cancel(together(known.hide(score)))))
+    if isinstance(answer, GaveUp):
+        return refused
+    numerator, denominator = answer
+    poly = numerator.as_poly(p)
+    if poly is None or poly.degree() != 1:
+        return refused
+    slope, constant = poly.all_coeffs()
+    signs = facts.decide_sign(slope), facts.decide_sign(denominator)
+    if signs not in ((1, -1), (-1, 1)):
+        return refused
+    return Turn(cancel(known.show(-constant / slope)), score)
 
 
 def _row_slope(opened: Expr, p: Symbol, known: Facts) -> Expr | GaveUp:
@@ -221,6 +294,31 @@ def _summed(row: Expr, columns: Tuple) -> Expr:
     if not row.free_symbols & set(columns.args):
         return Count(columns) * row
     return Total(row, columns)
+
+
+def _sign(row: Expr, known: Facts) -> int | None:
+    """The sign of a row's slope; powers of encoded products are opened: (m + m w)**a - m**a = m**a ((1 + w)**a - 1)."""
+    found = known.decide_sign(row)
+    if found is not None or not row.has(exp) and all(p.exp.is_number for p in row.atoms(Pow)):
+        return found
+    opened = attempt_within(1.0, lambda: _opened(known.encode(row)))
+    if isinstance(opened, GaveUp) or opened.has(nan, zoo):
+        return None
+    total = 1
+    for each in Mul.make_args(opened):
+        side = Facts({}).decide_sign(each)
+        if side not in (1, -1):
+            return None
+        total *= side
+    return total
+
+
+def _opened(e: Expr) -> Expr:
+    e = e.replace(
+        lambda n: isinstance(n, Pow | exp), lambda n: expand_power_exp(expand_power_base(factor_terms(n)))
+    )
+    numerator, denominator = fraction(together(e))
+    return factor(expand_power_exp(expand_mul(numerator))) / factor(expand_power_exp(expand_mul(denominator)))
 
 
 def _weakly(row: Expr, known: Facts) -> int | None:
@@ -270,9 +368,12 @@ def density_at(likelihood: Likelihood, part: int, x: Symbol, bound: Expr) -> str
 
 
 __all__ = [
+    "ClippedByLimits",
     "MonotoneOnSupport",
     "Slope",
+    "Turn",
     "decide_slope",
+    "decide_turn",
     "density_at",
     "facts_inside",
     "is_whole",

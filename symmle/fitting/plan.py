@@ -19,6 +19,7 @@ from symmle.estimator import Kind, Scope
 from symmle.fitting.relations import Relations
 
 Numbers = Mapping[Symbol, Any]
+ROUNDING = CONTEXT.mpf(2) ** -200  # relative; estimates have 240 bits
 _MAKING = threading.Lock()
 
 
@@ -266,7 +267,9 @@ class Plan:
                 else:
                     edge = self.scalar(bound, values)
                     gap = edge - extreme if upper else extreme - edge
-                    inside = gap > 0 or (gap == 0 and not is_open)
+                    # a third of the maximum times 3 is the maximum but for rounding
+                    slack = ROUNDING * (abs(edge) + abs(extreme))
+                    inside = gap > slack or (gap >= -slack and not is_open)
                 if not inside:
                     return f"the support {support} would not hold every `{column}`"
         for part, expression in self._row_conditions:

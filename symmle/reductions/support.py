@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import mpmath
-from sympy import Expr, FiniteSet, Integer, Interval, Symbol, Tuple, oo
+from sympy import Expr, FiniteSet, Gt, Integer, Interval, Lt, Symbol, Tuple, expand, oo
 
-from symmle.algebra import compile_expression
+from symmle.algebra import Facts, compile_expression
 from symmle.certify.competitors import contains
 from symmle.certify.composed import compose
-from symmle.certify.monotone import MonotoneOnSupport, facts_inside, widths
+from symmle.certify.monotone import ClippedByLimits, MonotoneOnSupport, Slope, Turn, facts_inside, widths
 from symmle.declare.declaration import Declaration
 from symmle.estimator import BySymbol, Certificate, Estimator, Face, Kind, StationaryPoint
 from symmle.family import support_parameters
@@ -94,16 +94,33 @@ def _conclude(likelihood: Likelihood, edges: list[Edge], solve: Solve) -> Reduce
         conditions += [_put_in_condition(c, values) for c in edge.conditions]
     for width, continuous in widths(declaration):
         at = tidied(width.xreplace(values))
+        if Facts(likelihood.facts.bounds).decide_sign(width) == 1:
+            continue  # positive wherever the parameters lie in their domains
         if continuous and not at.free_symbols & set(declaration.parameters):
             conditions += positive(at, declaration, known)
     conditions = list(dict.fromkeys(conditions))
     steps = _steps(likelihood, edges, values)
     others = [p for p in declaration.parameters if p not in values]
     if others:
-        held = hold_fixed(declaration, dict.fromkeys(values))
+        held = _held(likelihood, values)
         part = solve(held)
         return _joined(likelihood, edges, values, conditions, steps, part)
     return Reduced(_estimator(declaration, edges, values, conditions, None), steps)
+
+
+def _held(likelihood: Likelihood, values: Values) -> Declaration:
+    """The known parameters as constants; what they ask of the others, the support not empty, stands in `where`."""
+    declaration = likelihood.declaration
+    held = hold_fixed(declaration, dict.fromkeys(values))
+    asked = [
+        width
+        for width, continuous in widths(declaration)
+        if continuous
+        and width.free_symbols & set(held.parameters)
+        and Facts(likelihood.facts.bounds).decide_sign(width) != 1
+        and not any(expand(width - w) == 0 for w in held.where)
+    ]
+    return replace(held, where=(*held.where, *asked))
 
 
 def _values(edges: list[Edge]) -> Values:
@@ -147,13 +164,15 @@ def _estimator(
     }
     if not all(e.attained for e in edges):
         return Estimator(supremum=closed, unattained=_unattained(declaration, edges, values), **common)  # type: ignore[arg-type]
-    certificate = _certificate(declaration, edges, inner, len(closed) > len(values), conditions)
+    certificate = None
+    if not any(e.by_condition for e in edges):
+        certificate = _certificate(declaration, edges, inner, len(closed) > len(values), conditions)
     point = StationaryPoint(
         closed,
         Kind.GLOBAL_MAXIMUM if certificate is not None else Kind.UNDECIDED,
         certificate,
         boundary=True,
-        reason="" if certificate is not None else "the part without a moving end is not proved",
+        reason="" if certificate is not None else "not every part of the argument is proved",
     )
     return Estimator(closed=closed, points=(point,), maximisers=_sets(edges, values), **common)  # type: ignore[arg-type]
 
@@ -166,7 +185,10 @@ def _certificate(
     conditions: list[Condition],
 ) -> Certificate | None:
     parts: list[Certificate | None] = [
-        MonotoneOnSupport(declaration, e.parameter, e.slope.sign, e.value, tuple(conditions)) for e in edges
+        MonotoneOnSupport(declaration, e.parameter, e.slope.sign, e.value, tuple(conditions))
+        if isinstance(e.slope, Slope)
+        else ClippedByLimits(declaration, e.parameter, e.slope.root, e.value, tuple(conditions))
+        for e in edges
     ]
     return compose(*parts, *([inner] if wants_inner else []))
 
@@ -318,10 +340,22 @@ def _off_the_edge(declaration: Declaration, edges: list[Edge], whole: Values) ->
     x > m is strict, x >= Minimum(x) is not: what was strict for every sample fails where all rows are at the edge,
     as in a sample of one row.
     """
-    limits = _limits(edges)
+    limits = list(dict.fromkeys(_limits(edges)))
     if not limits or _is_defined_at_one_row(declaration, whole):
         return []
-    return [not_all_equal(*limits[0])]
+    if len(limits) == 1 and len({c for f in declaration.samples for c in f.columns}) == 1:
+        return [not_all_equal(*limits[0])]
+    found = []
+    moving = {e.parameter for e in edges}
+    for p, value in whole.items():
+        domain = declaration.parameters[p]
+        if p in moving or not isinstance(domain, Interval):
+            continue
+        if domain.start.is_finite is not False:
+            found.append(Condition(Gt(value, domain.start, evaluate=False), "in the parameter space"))
+        if domain.end.is_finite is not False:
+            found.append(Condition(Lt(value, domain.end, evaluate=False), "in the parameter space"))
+    return found
 
 
 def _is_defined_at_one_row(declaration: Declaration, closed: Values) -> bool:
@@ -341,7 +375,8 @@ def _is_defined_at_one_row(declaration: Declaration, closed: Values) -> bool:
                     return False
                 if found is None or not contains(declaration.parameters[p], found, numbers):
                     return False
-                if abs(found) < mpmath.mpf(10) ** -25 or abs(found) > mpmath.mpf(10) ** 25:  # type: ignore[operator]
+                size = abs(mpmath.mpmathify(found))
+                if not mpmath.mpf(10) ** -25 < size < mpmath.mpf(10) ** 25:
                     return False
             seen += 1
             if seen == 3:
@@ -361,6 +396,12 @@ def _steps(likelihood: Likelihood, edges: list[Edge], values: Values) -> tuple[S
         p = e.parameter
         rows = tuple(dict.fromkeys(shown for r in e.relations for shown in r.shown))
         found.append(Step("support", rows, e.allowed, Relation.ALLOWED, (p,)))
+        if isinstance(e.slope, Turn):
+            l = likelihood.log_likelihood
+            found.append(Step("score", (l,), (e.slope.score,), Relation.DERIVATIVE, (p,)))
+            free = (("free optimum", Tuple(e.slope.root)),)
+            found.append(Step("clip", (), (e.value,), Relation.MAXIMUM, (p,), e.conditions, details=free))
+            continue
         lattice = (("lattice", True),) if e.slope.whole else ()
         found.append(
             Step(
@@ -373,9 +414,10 @@ def _steps(likelihood: Likelihood, edges: list[Edge], values: Values) -> tuple[S
             )
         )
         details: tuple[tuple[str, object], ...] = (("attained", e.attained),)
+        claim = Relation.DEFINITION if e.by_condition else Relation.MAXIMUM
         if e.members is not None:
             details += (("set", e.members),)
-        found.append(Step("edge", (), (e.value,), Relation.MAXIMUM, (p,), e.conditions, details=details))
+        found.append(Step("edge", (), (e.value,), claim, (p,), e.conditions, details=details))
     before = tuple(e.value for e in edges if values[e.parameter] != e.value)
     after = tuple(values[e.parameter] for e in edges if values[e.parameter] != e.value)
     subject = tuple(e.parameter for e in edges if values[e.parameter] != e.value)

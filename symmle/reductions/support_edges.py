@@ -8,6 +8,7 @@ from itertools import product
 
 from sympy import (
     Abs,
+    And,
     Dummy,
     Expr,
     Interval,
@@ -27,7 +28,16 @@ from sympy import (
 from sympy.core.relational import Ge, Gt, Le, Lt, Ne, Relational
 
 from symmle.algebra import Facts, GaveUp, attempt_within
-from symmle.certify.monotone import Slope, decide_slope, density_at, facts_inside, is_whole, support_ends
+from symmle.certify.monotone import (
+    Slope,
+    Turn,
+    decide_slope,
+    decide_turn,
+    density_at,
+    facts_inside,
+    is_whole,
+    support_ends,
+)
 from symmle.declare.declaration import Declaration
 from symmle.inequalities import not_all_equal
 from symmle.likelihood import Likelihood
@@ -43,7 +53,7 @@ class Edge:
     """`value` maximises l over p whatever the parameters that are not known yet; `members` all do."""
 
     parameter: Symbol
-    slope: Slope
+    slope: Slope | Turn
     value: Expr
     lower: tuple[Limit, ...]
     upper: tuple[Limit, ...]
@@ -51,6 +61,7 @@ class Edge:
     attained: bool = True
     members: Interval | None = None
     conditions: tuple[Condition, ...] = ()
+    by_condition: bool = False  # attained only where an end of the parameter space comes before an open limit
 
     @property
     def allowed(self) -> tuple[Relational, ...]:
@@ -60,7 +71,8 @@ class Edge:
     @property
     def active(self) -> tuple[Limit, ...]:
         """The limits of the rows at which the maximum sits."""
-        sides = {-1: self.lower, 1: self.upper, 0: self.lower + self.upper}[self.slope.sign]
+        sign = self.slope.sign if isinstance(self.slope, Slope) else 0
+        sides = {-1: self.lower, 1: self.upper, 0: self.lower + self.upper}[sign]
         return tuple(limit for limit in sides if limit.row)
 
 
@@ -74,33 +86,79 @@ def find_edge(likelihood: Likelihood, p: Symbol, held: Iterable[Symbol]) -> Edge
     found, relations = limits
     if not relations:
         return ""
-    ends = [
-        density_at(likelihood, r.part, r.column, _end(r, declaration, above))
+    ends = {
+        r: {density_at(likelihood, r.part, r.column, _end(r, declaration, above)) for above in _sides(r)}
         for r in relations
         if isinstance(declaration.samples[r.part].support[r.column], Interval)
-        for above in _sides(r)
-    ]
-    if "zero" in ends:
+    }
+    if any("zero" in heights for heights in ends.values()):
         return ""  # the density vanishes there: the score decides
+    infinite = f"the density is not finite where an observation meets the end that {p} moves"
     slope = decide_slope(likelihood, p)
-    if isinstance(slope, str):
-        return (
-            "" if is_whole(declaration, p) else slope
-        )  # neighbours of a whole number are compared elsewhere
     lower = tuple(limit for limit in found if limit.lower)
     upper = tuple(limit for limit in found if not limit.lower)
     free = set(declaration.parameters) - set(held)
+    if isinstance(slope, str):
+        turn = decide_turn(likelihood, p)
+        if is_whole(declaration, p):
+            return ""  # neighbours of a whole number are compared elsewhere
+        if isinstance(turn, str) or any(heights - {"finite"} for heights in ends.values()):
+            return turn if isinstance(turn, str) else infinite
+        return _turned(p, turn, lower, upper, tuple(relations), free, declaration, known)
     if slope.sign == 0:
         return _constant(p, slope, lower, upper, tuple(relations), free, declaration, known)
     active = lower if slope.sign < 0 else upper
     if not any(limit.row for limit in active):
         return f"l is monotone in {p} away from the limits that the sample sets"
-    if set(ends) - {"finite"}:
-        return f"the density is not finite where an observation meets the end that {p} moves"
+    if any(limit.row is not None and ends.get(limit.row, set()) - {"finite"} for limit in active):
+        return infinite
     closed, attained, conditions = _combined(active, declaration, known)
     if closed.free_symbols & free:
         return f"the edge for {p} depends on {', '.join(sorted(map(str, closed.free_symbols & free)))}"
-    return Edge(p, slope, closed, lower, upper, tuple(relations), attained, None, tuple(conditions))
+    return Edge(
+        p,
+        slope,
+        closed,
+        lower,
+        upper,
+        tuple(relations),
+        attained,
+        None,
+        tuple(conditions),
+        _mixed(active, attained),
+    )
+
+
+def _mixed(active: Sequence[Limit], attained: bool) -> bool:
+    return attained and all(limit.strict for limit in active if limit.row)
+
+
+def _turned(
+    p: Symbol,
+    turn: Turn,
+    lower: tuple[Limit, ...],
+    upper: tuple[Limit, ...],
+    relations: tuple[RowRelation, ...],
+    free: set[Symbol],
+    declaration: Declaration,
+    known: Facts,
+) -> Edge | str:
+    """l rises and then falls in p: its root, or the nearest allowed value."""
+    value, conditions = turn.root, []
+    for limits, side in ((lower, 1), (upper, -1)):
+        if any(limit.row and limit.strict for limit in limits):
+            return f"l turns in {p}, and the end of the support that it moves is open"
+        if any(limit.row for limit in limits):
+            best, _, asked = _combined(limits, declaration, known)
+            value = (Max if side > 0 else Min)(best, value)
+            conditions += asked
+        elif limits:
+            value = (Max if side > 0 else Min)(limits[0].value, value)
+            if limits[0].strict:
+                conditions += positive(side * (turn.root - limits[0].value), declaration, known)
+    if value.free_symbols & free:
+        return f"the maximum over {p} depends on {', '.join(sorted(map(str, value.free_symbols & free)))}"
+    return Edge(p, turn, value, lower, upper, relations, True, None, tuple(conditions))
 
 
 def _sides(r: RowRelation) -> tuple[bool, ...]:
@@ -230,6 +288,8 @@ def sign_on_closure(e: Expr, part: int, declaration: Declaration, known: Facts) 
 def positive(e: Expr, declaration: Declaration, known: Facts) -> list[Condition]:
     """The conditions under which e > 0, an expression in order statistics; none where it always is."""
     e = factor_terms(expand(e))
+    if isinstance(e, Pow) and e.exp.is_number and (e.exp > 0 or e.exp.is_odd):
+        return positive(e.base, declaration, known)
     found: list[Condition] = []
     for factor in Mul.make_args(e):
         if factor.is_number:
@@ -287,6 +347,8 @@ def strict_off_the_edge(condition: Condition, held: Likelihood) -> bool:
     the edge; the largest of the rows is positive where one is.
     """
     e = condition.expression
+    if isinstance(e, And):
+        return all(strict_off_the_edge(Condition(part), held) for part in e.args)
     if not isinstance(e, Gt | Ge | Lt | Le | Ne):
         return False
     answer = attempt_within(2.0, lambda: fraction(together(e.lhs - e.rhs)))
@@ -341,10 +403,9 @@ def tidied(e: Expr) -> Expr:
     def merge(node: Expr) -> Expr:
         members: list[Expr] = []
         for a in node.args:
-            a = expand(a)
             if not any(expand(a - m) == 0 for m in members):
                 members.append(a)
-        return factor_terms(members[0]) if len(members) == 1 else node.func(*members)
+        return expand(members[0]) if len(members) == 1 else node.func(*members)
 
     def simpler() -> Expr:
         plain = e.replace(lambda n: isinstance(n, Max | Min), merge)

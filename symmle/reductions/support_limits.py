@@ -210,7 +210,11 @@ def _common_factor(e: Expr, columns: Tuple, free: set[Symbol]) -> tuple[Expr, Ex
 
 def _pulled(t: Expr, columns: Tuple, top: bool, known: Facts) -> Expr:
     """The order statistic of a row expression; strictly monotone functions are taken out: max x**2 = (max x)**2."""
-    if isinstance(t, Pow) and t.exp.is_number and known.decide_sign(t.base) == 1:
+    if (
+        isinstance(t, Pow)
+        and t.exp.is_number
+        and (known.decide_sign(t.base) == 1 or (t.exp > 0 and _is_nonnegative(t.base, known)))
+    ):
         inner = extreme(t.base, columns, top == bool(t.exp > 0), set(), known)
         if inner is not None:
             return inner**t.exp
@@ -290,9 +294,8 @@ def _ends_of_domain(declaration: Declaration, p: Symbol) -> list[tuple[Expr, boo
         lo, hi, lo_open, hi_open = domain.inf, oo, False, True
     else:
         return []
-    implied = [w for w, _ in widths(declaration)]
-    found = [] if lo == -oo or any(_is_same(p - lo, w) for w in implied) else [(lo, True, lo_open)]
-    return found + ([] if hi == oo or any(_is_same(hi - p, w) for w in implied) else [(hi, False, hi_open)])
+    found = [] if lo == -oo or _is_implied(p - lo, declaration) else [(lo, True, lo_open)]
+    return found + ([] if hi == oo or _is_implied(hi - p, declaration) else [(hi, False, hi_open)])
 
 
 def _positive_on_space(declaration: Declaration, p: Symbol) -> list[Expr]:
@@ -302,13 +305,15 @@ def _positive_on_space(declaration: Declaration, p: Symbol) -> list[Expr]:
         if q != p and isinstance(domain, Interval) and domain.has(p):
             asked += [q - domain.start] if domain.start.has(p) else []
             asked += [domain.end - q] if domain.end.has(p) else []
-    implied = [w for w, _ in widths(declaration)]
-    return [w for w in asked if not any(_is_same(w, width) for width in implied)]
+    return [w for w in asked if not _is_implied(w, declaration)]
 
 
-def _is_same(a: Expr, b: Expr) -> bool:
-    ratio = cancel(a / b)
-    return bool(ratio.is_number and ratio.is_positive)
+def _is_implied(w: Expr, declaration: Declaration) -> bool:
+    """Whether w > 0, with two parameters in it, is what a support asks that is not empty."""
+    if len(w.free_symbols & set(declaration.parameters)) < 2:
+        return False
+    ratios = [cancel(w / width) for width, _ in widths(declaration)]
+    return any(r.is_number and r.is_positive for r in ratios)
 
 
 __all__ = ["Limit", "RowRelation", "extreme", "limits_of", "row_relations", "solve_bound"]
