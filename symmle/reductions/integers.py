@@ -48,7 +48,7 @@ from symmle.reductions.problem import Part, Reduced, Skipped, Solve
 class Integers:
     """L(N)/L(N - 1) >= 1 for N up to one point: N-hat is the largest whole number up to it."""
 
-    name: str = "ratio of neighbouring whole numbers"
+    name = "ratio of neighbouring whole numbers"
 
     def attempt(self, likelihood: Likelihood, solve: Solve) -> Reduced | Skipped:
         found = whole_parameters(likelihood)
