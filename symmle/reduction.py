@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sympy import Expr, Interval, Symbol, expand, oo
 
+from symmle.algebra.constraints import Parametrisation
 from symmle.declare.declaration import Declaration, SamplePart
 from symmle.errors import ModelError
 
@@ -81,7 +82,7 @@ def solve_constraints(declaration: Declaration) -> tuple[Declaration, dict[Symbo
     )
 
 
-def renamed(declaration: Declaration, names: Mapping[Symbol, Symbol]) -> Declaration:
+def renamed(declaration: Declaration, names: Mapping[Symbol, Expr]) -> Declaration:
     """Parameters under other symbols, as symbols of the same name with other assumptions."""
     samples = tuple(
         SamplePart(
@@ -97,11 +98,18 @@ def renamed(declaration: Declaration, names: Mapping[Symbol, Symbol]) -> Declara
     return replace(
         declaration,
         samples=samples,
-        parameters={names.get(p, p): d for p, d in declaration.parameters.items()},
-        normalise_at={names.get(p, p): v for p, v in declaration.normalise_at.items()},
+        parameters={names.get(p, p): d for p, d in declaration.parameters.items()},  # type: ignore[misc]
+        normalise_at={names.get(p, p): v for p, v in declaration.normalise_at.items()},  # type: ignore[misc]
         constraints=tuple(c.xreplace(names) for c in declaration.constraints),
         where=tuple(w.xreplace(names) for w in declaration.where),
     )
+
+
+def on_branch(declaration: Declaration, branch: Parametrisation) -> Declaration:
+    """The declaration in the free parameters of one branch of its constraint set."""
+    changed = renamed(declaration, branch.back)
+    where = tuple(dict.fromkeys((*changed.where, *branch.positive)))
+    return replace(changed, parameters=dict(branch.free), constraints=(), where=where, normalise_at={})
 
 
 def with_numbers(declaration: Declaration) -> Declaration:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -16,7 +16,8 @@ from typing import Any
 import mpmath
 from sympy import Expr, FiniteSet, Set, Symbol, lambdify, oo
 
-from symmle.algebra import Bounds, Rows, bounds_of_set
+from symmle.algebra import Bounds, Rows, bounds_of_set, compile_expression
+from symmle.algebra.constraints import Parametrisation, parametrisations
 from symmle.declare.declaration import Declaration, SamplePart
 
 Values = dict[Symbol, Any]
@@ -28,6 +29,10 @@ class RandomPoints:
     def __init__(self, declaration: Declaration, seed: int = 1):
         self.declaration = declaration
         self.random = random.Random(seed)
+        self._branches: tuple[Parametrisation, ...] | None = None
+        self._plain = len(declaration.constraints) < 2 and all(
+            _is_plain(c, declaration.parameters) for c in declaration.constraints
+        )
 
     def constants(self) -> dict[Symbol, Expr]:
         """Values of the constants; those without one get a random number of their assumptions."""
@@ -39,8 +44,10 @@ class RandomPoints:
         return found
 
     def parameters(self, constants: Mapping[Symbol, Expr]) -> dict[Symbol, Expr] | None:
-        """Values of the parameters that satisfy the domains, `where` and linear constraints."""
+        """Values of the parameters that satisfy the domains, `where` and constraints."""
         d = self.declaration
+        if not self._plain:
+            return self._on_branches(constants)
         for _ in range(200):
             values: dict[Symbol, Expr] = dict(constants)
             for p, domain in d.parameters.items():
@@ -52,6 +59,63 @@ class RandomPoints:
                 if self._constrain(values) and all(bool(w.xreplace(values) > 0) for w in d.where):
                     return values
         return None
+
+    @property
+    def branches(self) -> tuple[Parametrisation, ...]:
+        """Parametrisations of the set on which the constraints hold; none where they are not solved."""
+        if self._branches is None:
+            d = self.declaration
+            self._branches = parametrisations(d.constraints, d.parameters) or ()
+        return self._branches
+
+    def _on_branches(self, constants: Mapping[Symbol, Expr]) -> dict[Symbol, Expr] | None:
+        for _ in range(200 if self.branches else 0):
+            branch = self.random.choice(self.branches)
+            values: dict[Symbol, Expr] = dict(constants)
+            for p, domain in branch.free.items():
+                drawn = self._member(domain, values)
+                if drawn is None:
+                    break
+                values[p] = drawn
+            else:
+                found = self.completed(branch, values)
+                if found is not None:
+                    return found
+        return None
+
+    def completed(self, branch: Parametrisation, values: Mapping[Symbol, Expr]) -> dict[Symbol, Expr] | None:
+        """The point of the constraint set with these free parameters; None outside the parameter space."""
+        d = self.declaration
+        if any(w.xreplace(dict(values)).is_positive is not True for w in branch.positive):
+            return None
+        point = {s: v for s, v in values.items() if s not in branch.free or s in d.parameters}
+        point |= {p: e.xreplace(dict(values)) for p, e in branch.back.items()}
+        for p, domain in d.parameters.items():
+            if domain.xreplace(point).contains(point[p]) != True:  # noqa: E712 - a SymPy truth value
+                return None
+        return point if all(w.xreplace(point).is_positive is True for w in d.where) else None
+
+    def moved(self, point: Mapping[Symbol, Any]) -> Iterator[Values]:
+        """Points of the constraint set near a point of it: steps of its free parameters, in numbers."""
+        parameters = self.declaration.parameters
+        for branch in self.branches:
+            back = {p: compile_expression(e) for p, e in branch.back.items()}
+            start = _free_values(branch, point)
+            if start is None or any(
+                abs(f({**point, **start}, []) - point[p]) > mpmath.mpf(10) ** -10 * (1 + abs(point[p]))
+                for p, f in back.items()
+            ):
+                continue
+            for q, value in start.items():
+                for k in (0, 1, 2, 4, 8):
+                    for side in (-1, 1):
+                        step = side * (abs(value) + mpmath.mpf("0.01")) * mpmath.mpf(10) ** -k
+                        at = {**point, **start, q: value + step}
+                        try:
+                            at |= {p: f(at, []) for p, f in back.items()}
+                        except (ZeroDivisionError, ValueError, ArithmeticError):
+                            continue
+                        yield {p: at[p] for p in parameters}
 
     def _constrain(self, values: dict[Symbol, Expr]) -> bool:
         for constraint in self.declaration.constraints:
@@ -176,6 +240,30 @@ def _bounds_of(symbol: Symbol) -> Bounds | None:
     if symbol.is_negative:
         return Bounds(-oo, S.Zero, True, True)
     return None
+
+
+def _free_values(branch: Parametrisation, point: Mapping[Symbol, Any]) -> Values | None:
+    """The free parameters of a branch at a point."""
+    found: Values = {}
+    for q in branch.free:
+        try:
+            value = point[q] if q in point else compile_expression(branch.forward[q])(point, [])
+        except (ZeroDivisionError, ValueError, ArithmeticError):
+            return None
+        if isinstance(value, mpmath.mpc):
+            return None
+        found[q] = value
+    return found
+
+
+def _is_plain(constraint: Expr, parameters: Mapping[Symbol, Set]) -> bool:
+    """Whether a constraint is linear in its last parameter with a number for a coefficient."""
+    names = [p for p in parameters if constraint.has(p)]
+    if not names:
+        return True
+    coefficient = constraint.coeff(names[-1])
+    rest = constraint - coefficient * names[-1]
+    return bool(coefficient.is_number and coefficient != 0 and not rest.has(names[-1]))
 
 
 def _number(value: Expr) -> Any:

@@ -7,6 +7,7 @@ certificate that rests on an argument without a score.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import mpmath
@@ -24,11 +25,15 @@ Values = Mapping[Symbol, Any]
 Height = Callable[[Values, Sequence[Rows]], Any]
 
 
-def height_of(likelihood: Likelihood) -> Height:
-    """l as a function of all symbols and the rows; -inf outside the parameter space and the support."""
+def height_of(likelihood: Likelihood, constrained: bool = False) -> Height:
+    """l as a function of all symbols and the rows; -inf outside the parameter space and the support.
+
+    `constrained`: the parameter space is where the equality constraints hold.
+    """
     l = compile_expression(likelihood.log_likelihood)
     declaration = likelihood.declaration
     inside = [compile_expression(w) for w in declaration.where]
+    equal = [compile_expression(c) for c in (declaration.constraints if constrained else ())]
     bounds = [
         (j, x, *_bounds(support))
         for j, part in enumerate(declaration.samples)
@@ -45,6 +50,8 @@ def height_of(likelihood: Likelihood) -> Height:
     def height(values: Values, samples: Sequence[Rows]) -> Any:
         try:
             if not all(mpmath.re(w(values, samples)) > 0 for w in (*inside, *rowwise)):
+                return -mpmath.inf
+            if any(abs(c(values, samples)) > mpmath.mpf(10) ** -12 for c in equal):
                 return -mpmath.inf
             for j, x, lo, hi, lo_open, hi_open in bounds:
                 if not _holds_rows(samples[j], x, values, lo, hi, lo_open, hi_open):
@@ -142,7 +149,8 @@ def never_beaten(
     l (without its indicator) is the supremum.
     """
     declaration = likelihood.declaration
-    height = height_of(likelihood)
+    constrained = bool(declaration.constraints) and set(closed) == set(declaration.parameters)
+    height = height_of(likelihood, constrained)
     bare = compile_expression(likelihood.log_likelihood)
     functions = {p: compile_expression(e) for p, e in closed.items()}
     stream, rivals, compared, used = (
@@ -182,7 +190,11 @@ def never_beaten(
                 return False, f"the likelihood is {'0' if top < 0 else 'infinite'} at {shown}"
             continue
         used += 1
-        for rival in _rivals(declaration.parameters, best, at, rivals):
+        drawn = _rivals(declaration.parameters, best, at, rivals)
+        if constrained:
+            drawn = chain(rivals.moved(at), drawn)
+        for rival in drawn:
+            rival = {p: v for p, v in rival.items() if p in best}
             if not all(contains(declaration.parameters[p], v, {**at, **rival}) for p, v in rival.items()):
                 continue
             other = height({**at, **rival}, sample)
