@@ -83,7 +83,8 @@ def solve_with_edges(
     if top is None and unbounded is not None:
         raise NoMaximumError(
             f"{plan.name}: the likelihood has no maximum on this data: it grows without bound as {unbounded.path}, "
-            "and no interior local maximum was found."
+            "and no interior local maximum was found.",
+            supremum={**unbounded.limits, "log_likelihood": math.inf},
         )
     if (
         unbounded is None
@@ -155,7 +156,7 @@ def _climbs(
     """Climbs from a given start, from gaps of every scale, from roots and closed forms, and from a coarse grid."""
     starts: list[Any] = list(_given(plan, start))
     for frame, profile in levels.items():
-        for eps, _, t in profile:
+        for eps, t in _worth_climbing(profile):
             theta = frame.theta(eps, t)
             if theta is not None:
                 starts.append([float(theta[p]) for p in plan.parameters])
@@ -168,8 +169,9 @@ def _climbs(
     for values in found:
         if not plan.reason_against(values, table):
             starts.append([float(values[p]) for p in plan.parameters])
-    scanned = surface if table.rows <= SCANNED_ROWS else Surface(plan, strided(table, 1024), constants)
-    starts += _starts(scanned, list(plan.left or plan.parameters))[:3]
+    if len(starts) < 3:
+        scanned = surface if table.rows <= SCANNED_ROWS else Surface(plan, strided(table, 1024), constants)
+        starts += _starts(scanned, list(plan.left or plan.parameters))[:3]
     climbs: list[Climb] = []
     for theta in starts:
         if not math.isfinite(surface.height(theta)):
@@ -177,6 +179,16 @@ def _climbs(
         climb = _climb(surface, np.array(theta, dtype=float))
         climbs.append(climb)
     return climbs, len(climbs)
+
+
+def _worth_climbing(profile: list[tuple[float, float, Any]]) -> list[tuple[float, Any]]:
+    """The peaks of l over the gaps, and every third gap."""
+    found = []
+    for k, (eps, height, t) in enumerate(profile):
+        beside = [profile[j][1] for j in (k - 1, k + 1) if 0 <= j < len(profile)]
+        if k % 3 == 1 or all(height >= h for h in beside):
+            found.append((eps, t))
+    return found
 
 
 def _others(frame: Frame, theta: Any, plan: Plan) -> Any:

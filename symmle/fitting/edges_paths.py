@@ -9,13 +9,14 @@ rises at 240 bits along the continued path at L a hundred times larger.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from sympy import Symbol
 
 from symmle.compiling.kernels import CONTEXT
 from symmle.fitting.coordinates import Coordinate, scales_of
@@ -56,6 +57,7 @@ class Verdict:
     height: float
     t: Vector
     path: str = ""
+    limits: dict[str, float] = field(default_factory=dict)  # of the parameters, along an unbounded path
 
 
 def maximised(frame: Frame, eps: float, start: Vector, patience: int = 160) -> tuple[float, Vector]:
@@ -149,16 +151,20 @@ def examine(frame: Frame, near: list[Vector]) -> Verdict:
     """What l does as the gap shrinks to nothing; `near` are points from which the others are sought too."""
     best = Verdict(frame, "below", -math.inf, np.zeros(len(frame.others)))
     starts: list[tuple[float, Vector]] = []
-    for k in STARTED_AT:
+    for k in STARTED_AT[::-1]:
         eps = frame.unit * 10.0**-k
-        grid = best_starts(frame, eps, 3) + (near if k == STARTED_AT[0] else [])
+        grid = best_starts(frame, eps, 3)
+        for t in grid if k == STARTED_AT[-1] else ():
+            if _rises_alone(frame, t):
+                return Verdict(frame, "unbounded", math.inf, t, _words_at(frame, t), _limits_at(frame, t))
+        grid += near if k == STARTED_AT[0] else []
         ends = [maximised(frame, eps, s) for s in grid]
         ends = sorted((e for e in ends if math.isfinite(e[0])), key=lambda e: -e[0])
         starts += ends[:BRANCHES]
     starts = _apart(starts)
     for _, t in starts:
         if _rises_alone(frame, t):
-            return Verdict(frame, "unbounded", math.inf, t, _words_at(frame, t))
+            return Verdict(frame, "unbounded", math.inf, t, _words_at(frame, t), _limits_at(frame, t))
     for _, t in starts:
         verdict = _along(frame, t)
         if verdict.kind == "unbounded":
@@ -202,7 +208,7 @@ def _along(frame: Frame, t: Vector) -> Verdict:
     growth = [2 * b - a for a, b in zip(slopes, slopes[1:], strict=False)][-2:]
     if min(growth) > SLOWEST and max(growth) - min(growth) < 0.3 * max(growth):
         if _still_rises(frame, places, growth[-1]):
-            return Verdict(frame, "unbounded", math.inf, t, _words(frame, places))
+            return Verdict(frame, "unbounded", math.inf, t, _words(frame, places), _limits(frame, places))
         return Verdict(frame, "below", heights[-1], t)
     if abs(slopes[-1]) > 1e-6 or abs(heights[-1] - heights[-2]) > 1e-6 * (1 + abs(heights[-1])):
         return Verdict(frame, "below", heights[-1], t)
@@ -237,17 +243,36 @@ def _words_at(frame: Frame, t: Vector) -> str:
     return frame.edge.approached(frame.row) + at
 
 
-def _words(frame: Frame, places: list[Vector]) -> str:
-    """The path: what the edge comes to, and the parameters that keep moving."""
-    words = [frame.edge.approached(frame.row)]
+def _limits_at(frame: Frame, t: Vector) -> dict[str, float]:
+    found = frame.theta(0.0, t) or {}
+    return {str(p): float(v) for p, v in found.items()}
+
+
+def _ends(frame: Frame, places: list[Vector]) -> dict[Symbol, float]:
+    """The parameters that keep moving along a path, and where they go."""
+    found = {}
     for k, (q, c) in enumerate(zip(frame.others, frame.coordinates, strict=True)):
         change = places[-1][k] - places[-2][k]
         before = places[-2][k] - places[-3][k]
         low, high = math.isfinite(c.low), math.isfinite(c.high)
         scale = 0.3 if low or high else 0.1 * (1 + abs(places[-1][k]))
-        if abs(change) < scale or abs(before) < 0.3 * abs(change):
-            continue
-        end = (c.high if high else math.inf) if change > 0 else (c.low if low else -math.inf)
+        if abs(change) >= scale and abs(before) >= 0.3 * abs(change):
+            found[q] = c.high if change > 0 else c.low
+    return found
+
+
+def _limits(frame: Frame, places: list[Vector]) -> dict[str, float]:
+    ends = _ends(frame, places)
+    found = _limits_at(frame, places[-1])
+    if frame.edge.bound == frame.moved:
+        ends[frame.moved] = found[str(frame.moved)]
+    return {**found, **{str(q): end for q, end in ends.items()}} if frame.moved in ends else {}
+
+
+def _words(frame: Frame, places: list[Vector]) -> str:
+    """The path: what the edge comes to, and the parameters that keep moving."""
+    words = [frame.edge.approached(frame.row)]
+    for q, end in _ends(frame, places).items():
         words.append(f"{q} -> {'oo' if end == math.inf else '-oo' if end == -math.inf else f'{end:g}'}")
     return ", ".join(words)
 

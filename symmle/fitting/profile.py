@@ -52,7 +52,9 @@ class Profile:
         return self.careful_equation(theta, 1e-9).number
 
     def careful_equation(self, theta: Any, tolerance: float) -> Value:
-        """The equation with its error."""
+        """The equation with its error; none where the support would not hold every row."""
+        if self.plan.estimator.edges and self.point(theta) is None:
+            return Value(CONTEXT.nan, CONTEXT.inf)
         values = {**self.constants, self.parameter: theta}
         return self.plan.equation.precise(self.table, values, tolerance=tolerance)[0]
 
