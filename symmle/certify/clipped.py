@@ -57,6 +57,39 @@ class Clipped(Certificate):
         return all(ok for ok, _ in found), "; ".join(text for _, text in found)
 
 
+@dataclass(frozen=True)
+class AtClosedEnds(Certificate):
+    """The maximum over the domains without their closed ends is the maximum with them, as l is continuous there.
+
+    It needs no condition on a sample where the formula is finite and in the closed domains: such a sample is a
+    limit of samples for which it holds.
+    """
+
+    declaration: Declaration
+    closed: tuple[tuple[Symbol, Expr], ...]
+    inner: Certificate
+    conditions: tuple[Condition, ...] = ()
+
+    @property
+    def theorem(self) -> str:  # type: ignore[override]
+        return self.inner.theorem
+
+    @property
+    def kind(self) -> Kind:  # type: ignore[override]
+        return self.inner.kind
+
+    @property
+    def scope(self) -> Scope:  # type: ignore[override]
+        return self.inner.scope
+
+    def check(self) -> tuple[bool, str]:
+        """The proof without the ends again, and random competitors with them."""
+        first, text = self.inner.check()
+        likelihood = build_likelihood(self.declaration)
+        second, more = never_beaten(likelihood, dict(self.closed), self.conditions)
+        return first and second, f"{text}; {more}"
+
+
 def is_unimodal(certificate: Certificate, larger: Declaration) -> bool:
     """Whether the certificate says that l falls along paths from its maximum that fill the larger space."""
     if certificate.kind is not Kind.GLOBAL_MAXIMUM or certificate.scope is not Scope.EVERY_SAMPLE:
@@ -137,4 +170,4 @@ def _is_halfspace(gap: Expr, symbols: tuple[Symbol, ...], box: dict[Symbol, Boun
         return False
 
 
-__all__ = ["Clipped", "has_convex_image", "is_unimodal"]
+__all__ = ["AtClosedEnds", "Clipped", "has_convex_image", "is_unimodal"]

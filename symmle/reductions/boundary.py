@@ -13,7 +13,7 @@ from dataclasses import replace
 from sympy import And, Expr, FiniteSet, Ge, Le, Max, Min, Piecewise, Range, Symbol, true
 
 from symmle.algebra import seconds_left
-from symmle.certify.clipped import Clipped, is_unimodal
+from symmle.certify.clipped import AtClosedEnds, Clipped, is_unimodal
 from symmle.certify.composed import compose
 from symmle.declare.declaration import Declaration
 from symmle.estimator import BySymbol, Certificate, Estimator, Face
@@ -22,7 +22,7 @@ from symmle.inequalities import SampleFacts
 from symmle.likelihood import Likelihood, build_likelihood
 from symmle.record import Equation, Relation, Step
 from symmle.reduction import hold_fixed
-from symmle.reductions.boundary_conditions import guarded, kept_conditions
+from symmle.reductions.boundary_conditions import guarded, kept_conditions, needed_conditions
 from symmle.reductions.boundary_records import (
     answer,
     certificate_of,
@@ -67,15 +67,19 @@ class Boundary:
         if len(opened.parameters) == 1:
             (p,) = ends
             return _clip_one(opened, p, ends[p], likelihood, solve)
+        if declaration.where or len(ends) == len(opened.parameters):
+            within = _always_inside(declaration, opened, ends, solve)
+            if within is not None:
+                return within
         for p in ends:
-            answer: Reduced | Skipped | None = _hold_one(opened, p, solve)
-            if answer is not None:
-                return answer
+            held = _hold_one(opened, p, solve)
+            if held is not None:
+                return held
         if len(ends) == 1:
             (p,) = ends
-            answer = _inside_or_at_end(opened, p, ends[p], likelihood, solve)
-            if answer is not None:
-                return answer
+            found = _inside_or_at_end(opened, p, ends[p], likelihood, solve)
+            if found is not None:
+                return found
         if len(ends) > MOST_BOUNDED:
             return Skipped(f"{len(ends)} parameters with closed ends are too many to compare all edges")
         return _compare_edges(opened, ends, solve)
@@ -133,6 +137,30 @@ def _clip(root: Expr, end: End, likelihood: Likelihood) -> Expr:
     if low is not None and facts.decide_sign(hidden - low) not in (0, 1):
         root = Max(low, root)
     return root
+
+
+# --- an optimum that never leaves the closed domains --------------------------------------------------
+def _always_inside(
+    declaration: Declaration, opened: Declaration, ends: dict[Symbol, End], solve: Solve
+) -> Reduced | None:
+    """The closed form without the ends, where it is in the closed domains for every sample: p_j = n_j/n."""
+    inside = _interior(opened, ends)
+    part = solve(inside)
+    certificate = certificate_of(part)
+    if certificate is None or not is_closed(part):
+        return None
+    if any(c.reading.startswith("in the") for c in part.estimator.conditions):
+        return None
+    closed = dict(part.estimator.closed)
+    conditions = needed_conditions(declaration, closed, part.estimator.conditions)
+    proof = AtClosedEnds(declaration, tuple(closed.items()), certificate, conditions)
+    steps = (why(tuple(ends), inside), *leaving(without_proofs(part.steps), declaration))
+    return answer(declaration, closed, conditions, proof, steps)
+
+
+def _interior(declaration: Declaration, ends: dict[Symbol, End]) -> Declaration:
+    domains = {p: d.interior if p in ends else d for p, d in declaration.parameters.items()}
+    return replace(declaration, parameters=domains)
 
 
 # --- a parameter that is clipped whatever the others are ---------------------------------------------
@@ -264,10 +292,7 @@ def _held_steps(declaration: Declaration, p: Symbol, bound: Expr, edge: Part) ->
 def _compare_edges(
     declaration: Declaration, ends: dict[Symbol, End], solve: Solve, proof: Certificate | None = None
 ) -> Reduced | Skipped:
-    inside = declaration
-    for p in ends:
-        domain = declaration.parameters[p]
-        inside = replace(inside, parameters={**inside.parameters, p: domain.interior})
+    inside = _interior(declaration, ends)
     part = solve(inside)
     if part.estimator.obstacle:
         return Skipped(part.estimator.obstacle)

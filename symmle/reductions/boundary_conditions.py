@@ -60,6 +60,29 @@ def kept_conditions(
     return value, tuple(kept)
 
 
+@mpmath.workdps(DIGITS)
+def needed_conditions(
+    declaration: Declaration, closed: dict[Symbol, Expr], conditions: tuple[Condition, ...]
+) -> tuple[Condition, ...]:
+    """Those conditions without which a closed form is not finite or leaves the closed domains."""
+    conditions, kept = _single(conditions), []
+    functions = {p: compile_expression(e) for p, e in closed.items()}
+    for condition in conditions:
+        samples = _failing(declaration, condition, conditions)
+        for numbers, rows in samples:
+            values = {p: _value(f, numbers, rows) for p, f in functions.items()}
+            if any(
+                v is None or not contains(declaration.parameters[p], v, {**numbers, **values})
+                for p, v in values.items()
+            ):
+                kept.append(condition)
+                break
+        else:
+            if not samples:
+                kept.append(condition)
+    return tuple(kept)
+
+
 def _end_near(
     declaration: Declaration, p: Symbol, f: Any, numbers: dict[Symbol, Any], rows: list[Rows]
 ) -> Expr | None:
@@ -144,4 +167,4 @@ def _value(f: Any, numbers: dict[Symbol, Any], rows: list[Rows]) -> Any:
         return None
 
 
-__all__ = ["guarded", "kept_conditions"]
+__all__ = ["guarded", "kept_conditions", "needed_conditions"]
