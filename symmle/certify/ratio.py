@@ -11,6 +11,7 @@ from symmle.algebra import compile_expression
 from symmle.certify.competitors import never_beaten
 from symmle.certify.crossing import crossing_of, falls
 from symmle.certify.neighbours import Allowed, allowed_of, ends_of_domain, neighbours_of
+from symmle.certify.relaxed import rises_and_falls
 from symmle.declare.declaration import Declaration
 from symmle.estimator import Certificate, Kind, Scope
 from symmle.likelihood import Likelihood, build_likelihood
@@ -27,7 +28,8 @@ class OneCrossing(Certificate):
 
     So l rises and then falls along the whole numbers that the rows allow, and the least N with a negative
     difference is the largest maximiser. `proof` says how the one crossing is known: "falls" (the difference
-    does not rise in N), or "line" (it has the sign of A + B N with B < 0).
+    does not rise in N), "line" (it has the sign of A + B N with B < 0),
+    "concave" (l is concave in a real N) or "family" (l is concave in the natural parameter, monotone in a real N).
     """
 
     declaration: Declaration
@@ -45,6 +47,9 @@ class OneCrossing(Certificate):
         if self.proof == "falls":
             if not falls(likelihood, self.parameter):
                 return False, "the difference of neighbours is not seen to fall"
+        elif self.proof in ("concave", "family"):
+            if rises_and_falls(likelihood, self.parameter) != self.proof:
+                return False, "l is not seen to rise and fall once along the real numbers"
         elif (crossing := crossing_of(likelihood, self.parameter)) is None or not crossing.by_line:
             return False, "the difference of neighbours does not have the sign of a falling line"
         with mpmath.workdps(40):

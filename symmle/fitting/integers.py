@@ -18,7 +18,7 @@ from sympy import Symbol, oo
 from symmle.certify.neighbours import Allowed, allowed_of, ends_of_domain, neighbours_of, profile_rise
 from symmle.compiling.data import Table
 from symmle.compiling.kernels import CONTEXT
-from symmle.errors import NoMaximumError, NotDerivedError
+from symmle.errors import NoMaximumError
 from symmle.fitting.faces import evaluate_at, inner_constants
 from symmle.fitting.integers_rise import EXACT, Rise, rise_of
 from symmle.fitting.plan import Plan, plan_of
@@ -191,9 +191,20 @@ def search_integers(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> S
         raise NoMaximumError(
             f"{plan.name}: no `{search.whole}` allows every row: at least {lo} and at most {hi} are needed."
         )
-    if plan.is_proved and lo is not None:
-        return _by_bisection(search, lo, hi)
-    return _by_scan(search, lo, hi)
+    if not plan.is_proved:
+        return _by_scan(search, lo, hi)
+    return _by_bisection(search, _rising(search, hi) if lo is None else lo, hi)
+
+
+def _rising(search: Search, hi: int | None) -> int:
+    """A value at which l rises, or hi, where the domain has no least member."""
+    n = 0 if hi is None else min(0, hi - 1)
+    step = 1
+    while (search.sign(n) or 0) < 0:
+        if step > FAR:
+            raise NoMaximumError(f"{search.plan.name}: l rises as `{search.whole}` falls without end.")
+        n, step = n - step, 2 * step
+    return n
 
 
 def _by_bisection(search: Search, lo: int, hi: int | None) -> Solution:
@@ -227,23 +238,32 @@ def _grid(lo: int, hi: int | None, count: int, ratio: float) -> Iterator[int]:
         yield end
 
 
+def _both_ways(search: Search, hi: int | None, count: int, ratio: float) -> list[int]:
+    """Values around the data, and at growing steps to both sides, where the domain has no least member."""
+    columns = [s for sample in search.table.samples for s in sample.minimum.values()]
+    middle = int(min(columns)) - count // 2
+    down = [2 * middle - n for n in _grid(middle, None, 0, ratio)]
+    return sorted({*down, *_grid(middle, hi, 2 * count, ratio)})
+
+
 def _by_scan(search: Search, lo: int | None, hi: int | None) -> Solution:
     """Nothing is proved: every value near the start, then growing steps; all changes of sign are followed."""
-    if lo is None:
-        raise NotDerivedError(
-            f"{search.plan.name}: `{search.whole}` has no least value, so that its values are not scanned. "
-            "Declare a domain that is bounded below."
-        )
     search.refuse_for_every_value()
     quick = search.is_closed
     count, ratio = (ONE_BY_ONE, 1.1) if quick else (SLOWLY, 2.0)
     peaks: list[int] = []
     last: tuple[int, int] | None = None
-    for n in _grid(lo, hi, count, ratio):
+    grid = _both_ways(search, hi, count, ratio) if lo is None else _grid(lo, hi, count, ratio)
+    for n in grid:
         sign = search.sign(n)
         if sign is None:
             peaks += [n] if hi is not None and n == hi else [n, n + 1]
             continue
+        if sign < 0 and last is None and lo is None:
+            raise NoMaximumError(
+                f"{search.plan.name}: the likelihood has no maximum on this data: it rises as `{search.whole}` "
+                "falls without end."
+            )
         if sign < 0 and (last is None or last[1] >= 0):
             peaks.append(n if last is None else search.first_fall(last[0], n))
         last = (n, sign)
@@ -257,7 +277,8 @@ def _by_scan(search: Search, lo: int | None, hi: int | None) -> Solution:
         if last[1] > 0 and not any(h.number >= limit for h in known.values()):
             raise _without_end(search, FAR)
         if last[1] == 0 and not known:
-            known = {lo: search.height(lo)}
+            start = lo if lo is not None else last[0]
+            known = {start: search.height(start)}
     if not known:
         refusal = next((h.refusal for h in heights.values() if h.refusal is not None), None)
         raise refusal or NoMaximumError(f"{search.plan.name}: no `{search.whole}` has a positive likelihood.")
@@ -267,12 +288,14 @@ def _by_scan(search: Search, lo: int | None, hi: int | None) -> Solution:
         raise refusal
     tied = search.tied_with(best)
     tied += [n for n in known if n not in tied and known[n].number == known[best].number]
-    far = "all values" if hi is not None and hi - lo <= count else f"{lo} to {lo + count} one by one"
-    status = (
-        f"The values of {search.whole} were compared: {far}"
-        f"{'' if far == 'all values' else ', larger ones at growing steps'}."
-    )
-    complete = hi is not None and hi - lo <= count
+    complete = lo is not None and hi is not None and hi - lo <= count
+    if complete:
+        status = f"All values of {search.whole} were compared."
+    else:
+        near = f"{lo} to {lo + count}" if lo is not None else "those near the data"
+        status = (
+            f"The values of {search.whole} were compared: {near} one by one, those beyond at growing steps."
+        )
     return _answer(search, best, sorted(tied), status, complete)
 
 

@@ -28,18 +28,18 @@ from symmle.certify.composed import compose
 from symmle.certify.crossing import Crossing, crossing_of, falls
 from symmle.certify.neighbours import (
     Allowed,
-    Neighbours,
     allowed_of,
     ends_of_domain,
     neighbours_of,
     whole_parameters,
 )
 from symmle.certify.ratio import OneCrossing
+from symmle.certify.relaxed import rises_and_falls
 from symmle.estimator import BySymbol, Certificate, Estimator, Face, Kind, StationaryPoint
 from symmle.likelihood import Likelihood
 from symmle.record import Condition, Relation, Step
 from symmle.reduction import hold_fixed
-from symmle.reductions.integers_profile import profile_steps
+from symmle.reductions.integers_profile import profile_steps, ratio_step
 from symmle.reductions.members import is_enumerable
 from symmle.reductions.problem import Part, Reduced, Skipped, Solve
 
@@ -288,6 +288,7 @@ def _searched(likelihood: Likelihood, whole: Symbol, solve: Solve) -> Reduced | 
         if not proof:
             crossing = crossing_of(likelihood, whole)
             proof = "line" if crossing is not None and crossing.by_line else ""
+        proof = proof or rises_and_falls(likelihood, whole)
         if proof:
             certificate = OneCrossing(declaration, whole, proof)
             steps.append(_crossing_step(whole, certificate))
@@ -331,14 +332,8 @@ def _opening(likelihood: Likelihood, whole: Symbol, allowed: Allowed) -> list[St
     if allowed.limits:
         steps.append(Step("support", allowed.limits, allowed.after, Relation.ALLOWED, (whole,)))
     if not set(likelihood.parameters) - {whole}:
-        steps.append(_ratio_step(likelihood, whole, found))
+        steps.append(ratio_step(likelihood, whole, likelihood.log_likelihood, found.difference))
     return steps
-
-
-def _ratio_step(likelihood: Likelihood, whole: Symbol, found: Neighbours) -> Step:
-    l = likelihood.log_likelihood
-    before = l - l.xreplace({whole: whole - 1})
-    return Step("ratio", (before,), (found.difference,), Relation.EQUAL, (whole,))
 
 
 def _crossing_step(whole: Symbol, certificate: OneCrossing) -> Step:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from sympy import Add, Expr, Gt, Mul, S, Symbol, Wild, expand, factor_terms, series
+import mpmath
+from sympy import Add, Expr, Gt, Mul, S, Symbol, expand, factor_terms, series
 
-from symmle.algebra import GaveUp, attempt_within
+from symmle.algebra import GaveUp, attempt_within, compile_expression
 from symmle.certify.neighbours import ends_of_domain, profile_rise, shifted_down
 from symmle.likelihood import Likelihood
 from symmle.record import Condition, Relation, Step
 from symmle.reductions.problem import Part
 from symmle.sample import Count, Mean, statistics_of
+from symmle.sampling import RandomPoints, as_numbers
 
 ORDER = 4
 
@@ -49,15 +51,7 @@ def profile_steps(
         return steps, ()
     rise = profile_rise(likelihood, whole, closed)
     l = likelihood.log_likelihood.xreplace(closed)
-    steps.append(
-        Step(
-            "ratio",
-            (l - l.xreplace({whole: whole - 1}),),
-            (shifted_down(rise, whole),),
-            Relation.EQUAL,
-            (whole,),
-        )
-    )
+    steps.append(ratio_step(likelihood, whole, l, shifted_down(rise, whole)))
     _, hi = ends_of_domain(likelihood, whole)
     if hi != S.Infinity:
         return steps, ()
@@ -68,6 +62,29 @@ def profile_steps(
     right = tuple(-t for t in Add.make_args(found) if t.could_extract_minus_sign())
     relation = Gt(Add(*right), Add(*left), evaluate=False)
     return steps, (Condition(relation, "", ()),)
+
+
+def ratio_step(likelihood: Likelihood, whole: Symbol, l: Expr, difference: Expr) -> Step:
+    """l(N) - l(N - 1) written out: an equality, where random samples allow N - 1 as well, to be compared by value."""
+    before = l - l.xreplace({whole: whole - 1})
+    relation = Relation.EQUAL if _has_values(likelihood, before) else Relation.DEFINITION
+    return Step("ratio", (before,), (difference,), relation, (whole,))
+
+
+def _has_values(likelihood: Likelihood, e: Expr) -> bool:
+    f = compile_expression(e)
+    stream = RandomPoints(likelihood.declaration, 41)
+    for _ in range(5):
+        values = stream.parameters(stream.constants())
+        rows = None if values is None else stream.samples(values, 6)
+        if values is None or rows is None:
+            continue
+        try:
+            if mpmath.isfinite(f(as_numbers(values), rows)):
+                return True
+        except (ZeroDivisionError, ValueError, ArithmeticError, TypeError):
+            continue
+    return False
 
 
 def tail(rise: Expr, whole: Symbol) -> Expr | None:
@@ -100,8 +117,6 @@ def tail(rise: Expr, whole: Symbol) -> Expr | None:
     if plain is None:
         return None
     total = expand(total + plain)
-    if any(total.has(o) for o in total.atoms(Wild)):
-        return None
     for power in range(-2, ORDER):
         c = factor_terms(expand(total.coeff(h, power)))
         if c != 0:
@@ -130,4 +145,4 @@ def _without_positive(e: Expr) -> Expr:
     return found.xreplace(dict.fromkeys(found.atoms(Count), S.One)) if found.is_Mul else found
 
 
-__all__ = ["is_closed", "profile_steps", "tail"]
+__all__ = ["is_closed", "profile_steps", "ratio_step", "tail"]

@@ -54,9 +54,7 @@ MODELS: dict[str, Table] = {
         "a**k*x**(k - 1)*exp(-a*x)/gamma(k)", "(0, oo)", {"k": INTEGER, "a": "positive"}
     ),
     "whole power": table("k*x**(k - 1)", "(0, 1)", {"k": INTEGER}),
-    "degrees of freedom": table(
-        "x**(k/2 - 1)*exp(-x/2)/(2**(k/2)*gamma(k/2))", "(0, oo)", {"k": INTEGER}
-    ),
+    "degrees of freedom": table("x**(k/2 - 1)*exp(-x/2)/(2**(k/2)*gamma(k/2))", "(0, oo)", {"k": INTEGER}),
 }
 
 
@@ -108,7 +106,6 @@ PROVED = set(MODELS) - {
     "failures and p",
     "stages and rate",
     "population, catches",
-    "whole mean of a geometric",
 }
 
 
