@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import mpmath
-from sympy import Basic, Dummy, Expr, Symbol, lambdify
+from sympy import Basic, Dummy, Expr, Sum, Symbol, lambdify
 
 from symmle.algebra.decisions import decided, scalar_decisions
+from symmle.algebra.series import add_up_in, with_series
 from symmle.sample import (
     Count,
     Maximum,
@@ -42,6 +43,19 @@ _MODULES: list[Any] = [
 ]
 
 
+def _program(arguments: list[Any], e: Expr) -> Callable[..., Any]:
+    """lambdify in mpmath; sums over an index are added up until a bound on the rest is small."""
+    summed = with_series(arguments, [e], _listed, add_up_in(mpmath.mp)) if e.has(Sum) else None
+    if summed is None:
+        return lambdify(arguments, e, modules=_MODULES)  # type: ignore[no-any-return]
+    program = summed
+    return lambda *given: program(*given)[0]
+
+
+def _listed(arguments: Sequence[Any], expressions: Sequence[Expr]) -> Callable[..., Any]:
+    return lambdify(list(arguments), list(expressions), modules=_MODULES)  # type: ignore[no-any-return]
+
+
 def compile_expression(expression: Expr) -> Callable[[Mapping[Symbol, Any], Sequence[Rows]], Any]:
     """A function (values, samples) -> mpf of an expression; nested operators are constants inside."""
     operators = statistics_of(expression)
@@ -49,11 +63,7 @@ def compile_expression(expression: Expr) -> Callable[[Mapping[Symbol, Any], Sequ
     plain = expression.xreplace(dict(zip(operators, stand_ins, strict=True)))
     symbols = sorted((s for s in plain.free_symbols if s not in set(stand_ins)), key=str)
     renamed = [Dummy() for _ in symbols]
-    body = lambdify(
-        [*renamed, *stand_ins],
-        decided(plain).xreplace(dict(zip(symbols, renamed, strict=True))),
-        modules=_MODULES,
-    )
+    body = _program([*renamed, *stand_ins], decided(plain).xreplace(dict(zip(symbols, renamed, strict=True))))
     parts = [_compile_operator(operator) for operator in operators]
 
     def value(values: Mapping[Symbol, Any], samples: Sequence[Rows]) -> Any:
@@ -102,11 +112,8 @@ def _compile_rowwise(expression: Expr, columns: tuple[Symbol, ...]) -> Rowwise:
     plain = expression.xreplace(dict(zip(inner, stand_ins, strict=True)))
     symbols = sorted((s for s in plain.free_symbols - set(columns) if s not in set(stand_ins)), key=str)
     names = [Dummy() for _ in (*columns, *symbols)]
-    body = lambdify(
-        [*names, *stand_ins],
-        decided(plain).xreplace(dict(zip((*columns, *symbols), names, strict=True))),
-        modules=_MODULES,
-    )
+    put = dict(zip((*columns, *symbols), names, strict=True))
+    body = _program([*names, *stand_ins], decided(plain).xreplace(put))
     parts = [_compile_operator(o) for o in inner]
 
     def value(values: Mapping[Symbol, Any], samples: Sequence[Rows], rows: Rows) -> list[Any]:

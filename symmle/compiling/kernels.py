@@ -47,9 +47,11 @@ from sympy.printing.numpy import SciPyPrinter
 
 from symmle.algebra import GaveUp, attempt_within
 from symmle.algebra.decisions import decided, scalar_decisions
+from symmle.algebra.series import add_up_in, with_series
 from symmle.compiling.derivatives import CONTEXT as CONTEXT
 from symmle.compiling.derivatives import LOCK as LOCK
 from symmle.compiling.derivatives import derivative_of_special, row_derivatives, scalar_derivatives
+from symmle.compiling.series import add_up_in_doubles
 from symmle.errors import NotDerivedError
 
 log1p_, expm1_, log1mexp_, softplus_ = (
@@ -276,6 +278,9 @@ def _assumed(symbol: Symbol) -> dict[str, bool]:
 
 def row_kernel(arguments: Sequence[Symbol], expressions: Sequence[Expr]) -> Callable[..., Any]:
     """A NumPy function of column blocks and floats that returns one array (or float) an expression."""
+    summed = with_series(arguments, expressions, row_kernel, add_up_in_doubles)
+    if summed is not None:
+        return summed
     names, bodies = _renamed(arguments, [stable(e) for e in expressions])
     functions = {**row_functions(), **row_derivatives()}
     settings = {
@@ -289,6 +294,9 @@ def row_kernel(arguments: Sequence[Symbol], expressions: Sequence[Expr]) -> Call
 
 def scalar_kernel(arguments: Sequence[Symbol], expressions: Sequence[Expr]) -> Callable[..., Any]:
     """An mpmath function at 240 bits: the outer algebra, where differences of means cancel."""
+    summed = with_series(arguments, expressions, scalar_kernel, add_up_in(CONTEXT))
+    if summed is not None:
+        return summed
     names, bodies = _renamed(arguments, [decided(stable(e)) for e in expressions])
     modules = [{**scalar_functions(), **scalar_derivatives(), **scalar_decisions(CONTEXT)}, "mpmath"]
     kernel = _lambdified(names, bodies, modules)

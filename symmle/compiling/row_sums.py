@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sympy import Dummy, Expr, Integer, Pow, Symbol, cse, exp, lambdify, log
 
+from symmle.algebra.series import with_series
 from symmle.compiling.derivatives import row_derivatives
 from symmle.compiling.kernels import RowPrinter, log1p_, row_functions, softplus_, stable
+from symmle.compiling.series import add_up_in_doubles
 
 Array = NDArray[Any]
 ROWS = 1 << 13  # of a block: some dozens of such buffers stay in the second-level cache
@@ -163,6 +165,10 @@ def _is_costly(e: Expr) -> bool:
 
 
 def _compiled(arguments: Sequence[Any], results: Sequence[Any], cse: Any = True) -> Callable[..., Any]:
+    if cse is True:
+        summed = with_series(arguments, results, _compiled, add_up_in_doubles)
+        if summed is not None:
+            return summed
     functions = {**row_functions(), **row_derivatives()}
     printer = RowPrinter(
         {

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sympy import Interval, Symbol
+from sympy import Interval, Sum, Symbol
 
 from symmle.compiling.data import Table
 from symmle.compiling.kernels import CONTEXT
@@ -46,7 +46,7 @@ class Ascent:
 def solve_large(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solution | None:
     """The maximum by few passes over many rows, or None where the careful ways are to be taken."""
     coordinates = _coordinates(plan, constants)
-    if coordinates is None or table.rows < LARGE:
+    if coordinates is None or (table.rows < LARGE and not _is_costly(plan)):
         return None
     model = _model(plan)
     if model is None:
@@ -75,6 +75,11 @@ def solve_large(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solut
     )
     found.unique = True if plan.is_proved else None
     return found
+
+
+def _is_costly(plan: Plan) -> bool:
+    """Whether one value of l takes long at 240 bits: it holds a sum over an index."""
+    return any(e.has(Sum) for e in plan.derivation.likelihood.log_density)
 
 
 def _model(plan: Plan) -> LikelihoodSums | None:
