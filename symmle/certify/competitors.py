@@ -20,6 +20,7 @@ from symmle.record import Condition
 from symmle.sample import Minimum
 from symmle.sampling import RandomPoints, as_numbers
 
+DIGITS = 60  # with which l is computed
 SLACK = 30  # digits to which the edge of a support is compared
 Values = Mapping[Symbol, Any]
 Height = Callable[[Values, Sequence[Rows]], Any]
@@ -148,6 +149,19 @@ def never_beaten(
     and for whole numbers the neighbours. Where the maximum is not attained, `closed` is the limit at which
     l (without its indicator) is the supremum.
     """
+    with mpmath.workdps(max(DIGITS, mpmath.mp.dps)):
+        return _compete(likelihood, closed, conditions, attained, seed, count, rows)
+
+
+def _compete(
+    likelihood: Likelihood,
+    closed: Mapping[Symbol, Expr],
+    conditions: Sequence[Condition],
+    attained: bool,
+    seed: int,
+    count: int,
+    rows: int,
+) -> tuple[bool, str]:
     declaration = likelihood.declaration
     constrained = bool(declaration.constraints) and set(closed) == set(declaration.parameters)
     height = height_of(likelihood, constrained)

@@ -9,7 +9,7 @@ from sympy import FiniteSet, Interval, Symbol
 
 from symmle.compiling.data import Table
 from symmle.compiling.kernels import CONTEXT
-from symmle.errors import NoMaximumError, SymmleError
+from symmle.errors import DataError, NoMaximumError
 from symmle.fitting.plan import Plan, plan_of
 from symmle.fitting.solution import Solution, check_conditions, log_likelihood_at
 
@@ -42,28 +42,34 @@ def evaluate_at(
 
 
 def solve_faces(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solution:
-    """The best of the maxima on the faces; a face without one is left out, with its refusal if all are."""
-    from symmle.fitting.fit import solve
+    """The best of the maxima on the faces.
 
+    A face on which a row is impossible is left out; one without a maximum only where the best of the others is at
+    least its supremum.
+
+    Raises
+    ------
+    NoMaximumError
+        No face has a maximum, or the likelihood rises higher on a face that has none.
+    """
     check_conditions(plan, table, constants)
     best: tuple[Any, Solution] | None = None
-    refusal: SymmleError | None = None
+    impossible: DataError | None = None
+    refusals: list[tuple[int, NoMaximumError]] = []
     tied = False
     for which, face in enumerate(plan.estimator.faces):
         known = {**constants, **evaluate_at(plan, face.at, table, constants)}
         try:
-            if face.declaration.parameters:
-                inner = plan_of(plan.derivation.face(which))
-                found = solve(inner, table, inner_constants(inner, known))
-            else:
-                found = Solution(dict(known), "comparison")
-            values = {**known, **found.values}
-            against = plan.reason_against(values, table)
-            height = log_likelihood_at(plan, table, values)
-        except SymmleError as problem:
-            refusal = refusal or problem
+            found = _on_face(plan, table, which, known)
+        except DataError as problem:
+            impossible = impossible or problem
             continue
-        if against or not CONTEXT.isfinite(height):
+        except NoMaximumError as refusal:
+            refusals.append((which, refusal))
+            continue
+        values = {**known, **found.values}
+        height = log_likelihood_at(plan, table, values)
+        if plan.reason_against(values, table) or not CONTEXT.isfinite(height):
             continue
         found.values = values
         if best is None or height > best[0]:
@@ -71,13 +77,31 @@ def solve_faces(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solut
             best = height, found
         else:
             tied = tied or best[0] - height <= 1e-12 * (1 + abs(height))
+    for _, refusal in refusals:
+        if best is None or not _is_below(refusal, best[0]):
+            raise refusal
     if best is None:
-        raise refusal or NoMaximumError(f"{plan.name}: no face of the parameter space holds a maximum.")
+        raise impossible or NoMaximumError(f"{plan.name}: no face of the parameter space holds a maximum.")
     solution = best[1]
     solution.boundary = solution.boundary or plan.estimator.kind == "order statistic"
     if tied:
         solution.unique = False
     return solution
+
+
+def _on_face(plan: Plan, table: Table, which: int, known: Mapping[Symbol, Any]) -> Solution:
+    from symmle.fitting.fit import solve_or_refuse
+
+    if not plan.estimator.faces[which].declaration.parameters:
+        return Solution(dict(known), "comparison")
+    inner = plan_of(plan.derivation.face(which))
+    return solve_or_refuse(inner, table, inner_constants(inner, known))
+
+
+def _is_below(refusal: NoMaximumError, best: Any) -> bool:
+    """Whether the supremum that a face does not attain is no more than what another attains."""
+    supremum = (refusal.supremum or {}).get("log_likelihood")
+    return supremum is not None and bool(supremum <= float(best) + 1e-7 * (1 + abs(float(best))))
 
 
 def inner_constants(inner: Plan, known: Mapping[Symbol, Any]) -> dict[Symbol, Any]:
