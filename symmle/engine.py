@@ -28,7 +28,7 @@ from symmle.score import ScoreSystem, split_means
 from symmle.strategies import strategies_for
 from symmle.strategies.answer import as_one_mean
 from symmle.strategies.combination import Combination
-from symmle.strategies.obstacles import find_obstacle
+from symmle.strategies.obstacles import find_obstacle, moving_pieces
 from symmle.strategies.problem import Candidate, Problem, Skipped, Solved, real_part
 
 Progress = Callable[[str], None]
@@ -192,6 +192,10 @@ class Run:
         return Problem(likelihood, ScoreSystem(likelihood), movable)
 
     def _solve(self, problem: Problem) -> Solved | None:
+        if moving_pieces(problem.likelihood):
+            reason = "the pieces of the density move with parameters: its score is solved numerically"
+            self.trace.attempt(Attempt("closed forms", False, reason))
+            return None
         for strategy in strategies_for(len(problem.parameters)):
             if seconds_left() < min(1.0, 0.2 * self.time_limit):
                 self.trace.attempt(Attempt(strategy.name, False, "no time is left"))

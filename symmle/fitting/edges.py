@@ -33,7 +33,14 @@ from symmle.fitting.newton import (
 )
 from symmle.fitting.plan import Plan
 from symmle.fitting.profile import SCANNED_ROWS, strided
-from symmle.fitting.solution import Solution, best_of, closed_values, log_likelihood_at
+from symmle.fitting.solution import (
+    Solution,
+    _what_is_wrong,
+    best_of,
+    check_conditions,
+    closed_values,
+    log_likelihood_at,
+)
 from symmle.fitting.spikes import find_spike
 from symmle.fitting.surface import Surface, is_singular
 
@@ -63,6 +70,7 @@ def solve_with_edges(
             f"{len(plan.parameters)} parameters is not built yet.",
             tuple(plan.estimator.remaining),
         )
+    check_conditions(plan, table, constants)
     frames = frames_of(plan, table, constants)
     if not frames:
         raise NotDerivedError(
@@ -95,6 +103,9 @@ def solve_with_edges(
         return _at_edge(plan, table, constants, edge)
     if top is None:
         _refuse_far(plan, levels, -math.inf)
+        special = _what_is_wrong(plan, table)
+        if special:
+            raise _no_interior_maximum(plan, frames, special)
         raise NotConvergedError(
             f"{plan.name}: no climb from {tried} starts ended at an interior maximum, and the likelihood has no limit "
             "at the edge of the support that is a maximum. Pass a start near the maximum."
@@ -124,6 +135,20 @@ def solve_with_edges(
     else:
         solution.status += " The log-likelihood is lower at every edge of the support."
     return solution
+
+
+def _no_interior_maximum(plan: Plan, frames: list[Frame], special: str) -> NoMaximumError:
+    """The refusal on one row or equal rows; l is said to be unbounded where searches keep raising it."""
+    rising = False
+    for frame in frames:
+        start = np.zeros(len(frame.others))
+        heights = [maximised(frame, frame.unit, start, patience)[0] for patience in (40, 160, 640)]
+        rising = rising or all(b > a + 3 for a, b in zip(heights, heights[1:], strict=False))
+    return NoMaximumError(
+        f"{plan.name}: the likelihood has no maximum on this data{special}: no interior maximum was found, and there is "
+        f"none at the edge of the support{'; it grows without bound' if rising else ''}.",
+        supremum={"log_likelihood": math.inf} if rising else None,
+    )
 
 
 def _as_proved(

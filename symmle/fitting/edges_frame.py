@@ -196,6 +196,22 @@ class Frame:
                 total += float(np.sum(logs if sample.weights is None else logs * sample.weights))
         return total if math.isfinite(total) else -math.inf
 
+    def own_rise(self, t: Point) -> float:
+        """d log f/d log(1/gap) of the row at the edge, the gap near 0: positive where the density is infinite there."""
+        found = self._moved(0.0, t)
+        if found is None:
+            return -math.inf
+        values, moved, _, _ = found
+        if not self.low <= moved <= self.high:
+            return -math.inf
+        mine = [self.row[c] for c in self.plan.declaration.samples[self.edge.part].all_columns]
+        rest = [values[s] for s in self.symbols]
+        kernel = self._bodies[self.edge.part][2]
+        with np.errstate(all="ignore"):
+            near, far = (complex(kernel(*mine, np.float64(g), moved, *rest)[0]) for g in (1e-200, 1e-100))
+        rise = (near - far) / math.log(1e100)
+        return rise.real if not rise.imag and math.isfinite(rise.real) else -math.inf
+
     def precise_height(self, eps: Any, values: dict[Symbol, Any]) -> Any:
         """l at 240 bits at 240-bit values of the other parameters; -inf where it is not real."""
         sample = self.samples[self.edge.part]

@@ -88,13 +88,18 @@ def _unit(size: int, k: int) -> Vector:
     return np.eye(size)[k]
 
 
-def best_starts(frame: Frame, eps: float, count: int) -> list[Vector]:
-    """The best points of a coarse grid over the other parameters, apart from each other."""
+def best_starts(frame: Frame, eps: float, count: int, rising: bool = False) -> list[Vector]:
+    """The best points of a coarse grid over the other parameters, apart from each other.
+
+    With `rising` those alone at which the density is infinite at its own edge.
+    """
     axes = [_axis(c, frame) for c in frame.coordinates]
     total = math.prod(len(a) for a in axes)
     points = list(product(*axes))
     if total > MOST_STARTS:
         points = points[:: 1 + total // MOST_STARTS]
+    if rising:
+        points = [p for p in points if frame.own_rise(p) > SLOWEST]
     ranked = sorted(((frame.height(eps, p), p) for p in points), key=lambda pair: -pair[0])
     chosen: list[Vector] = []
     for height, point in ranked:
@@ -111,6 +116,13 @@ def _axis(coordinate: Coordinate, frame: Frame) -> list[float]:
     if low and high:
         return [-6.0, -3.0, -1.5, -0.5, 0.0, 0.5, 1.5, 3.0, 6.0]
     scales = scales_of(frame.table)
+    for sample in frame.table.samples:
+        for column in sample.columns:
+            scales += [
+                s
+                for s in (sample.maximum[column] - sample.minimum[column], abs(sample.maximum[column]))
+                if s > 0
+            ]
     if low or high:
         sizes = {round(math.log(s) + step, 2) for s in (1.0, *scales) for step in (-2.3, -1.0, 0.0, 1.0, 2.3)}
         return _thinned(sorted(s if low else -s for s in sizes), 0.6)
@@ -154,7 +166,7 @@ def examine(frame: Frame, near: list[Vector]) -> Verdict:
     for k in STARTED_AT[::-1]:
         eps = frame.unit * 10.0**-k
         grid = best_starts(frame, eps, 3)
-        for t in grid if k == STARTED_AT[-1] else ():
+        for t in best_starts(frame, eps, 3, rising=True) if k == STARTED_AT[-1] else ():
             if _rises_alone(frame, t):
                 return Verdict(frame, "unbounded", math.inf, t, _words_at(frame, t), _limits_at(frame, t))
         grid += near if k == STARTED_AT[0] else []

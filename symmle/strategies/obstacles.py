@@ -92,6 +92,17 @@ def _kink(form: NormalForm, free: set[Symbol], likelihood: Likelihood) -> Obstac
     return None
 
 
+def moving_pieces(likelihood: Likelihood) -> bool:
+    """Whether rows pass from one piece of the density to another as parameters move."""
+    free = set(likelihood.parameters)
+    return any(
+        c.free_symbols & free and c.free_symbols & set(form.part.all_columns)
+        for form in likelihood.forms
+        for piece in form.opened.atoms(Piecewise)
+        for _, c in piece.args
+    )
+
+
 def _without_conditions(e: Expr) -> Expr:
     """e with the conditions of its pieces hidden: a kink there is a joint of pieces."""
     hidden = {c: Dummy() > 0 for p in e.atoms(Piecewise) for _, c in p.args if c != True}  # noqa: E712
@@ -123,4 +134,4 @@ def _edge(likelihood: Likelihood) -> Obstacle | None:
     return Obstacle("edge", text, edges)
 
 
-__all__ = ["Obstacle", "find_obstacle"]
+__all__ = ["Obstacle", "find_obstacle", "moving_pieces"]
