@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import mpmath
-from sympy import Expr, FiniteSet, Gt, Integer, Interval, Lt, Symbol, Tuple, expand, oo
+from sympy import Expr, FiniteSet, Gt, Interval, Lt, Symbol, Tuple, expand
 
 from symmle.algebra import Facts, compile_expression
 from symmle.certify.competitors import contains
 from symmle.certify.composed import compose
-from symmle.certify.monotone import ClippedByLimits, MonotoneOnSupport, Slope, Turn, facts_inside, widths
+from symmle.certify.monotone import ClippedByLimits, MonotoneOnSupport, Slope, facts_inside, widths
 from symmle.declare.declaration import Declaration
 from symmle.estimator import BySymbol, Certificate, Estimator, Face, Kind, StationaryPoint
 from symmle.family import support_parameters
@@ -23,19 +23,14 @@ from symmle.likelihood import Likelihood, build_likelihood
 from symmle.record import Condition, Equation, Relation, Step
 from symmle.reduction import hold_fixed
 from symmle.reductions.problem import Part, Reduced, Solve
-from symmle.reductions.support_edges import (
-    Edge,
-    columns_of,
-    feasible,
-    find_edge,
-    positive,
-    strict_off_the_edge,
-    tidied,
-)
+from symmle.reductions.support_conditions import columns_of, feasible, positive, strict_off_the_edge, tidied
+from symmle.reductions.support_edges import Edge, find_edge
+from symmle.reductions.support_steps import steps_of, unattained
 from symmle.sampling import RandomPoints, as_numbers
 from symmle.strategies.problem import Skipped, real_part
 
 Values = dict[Symbol, Expr]
+IN_SPACE = "in the parameter space"
 REPEATED = frozenset(("why not the score", "certificate"))
 
 
@@ -90,8 +85,12 @@ def _conclude(likelihood: Likelihood, edges: list[Edge], solve: Solve) -> Reduce
     known = facts_inside(likelihood)
     conditions: list[Condition] = []
     for edge in edges:
-        conditions += feasible(edge, values, declaration, known)
-        conditions += [_put_in_condition(c, values) for c in edge.conditions]
+        conditions += feasible(edge.lower, edge.upper, values, declaration, known)
+        for c in edge.conditions:
+            if c.reading == IN_SPACE:  # with the estimates put in it may say more, or nothing
+                conditions += positive(tidied(c.expression.lhs.xreplace(values)), declaration, known)  # type: ignore[attr-defined]
+            else:
+                conditions.append(_put_in_condition(c, values))
     for width, continuous in widths(declaration):
         at = tidied(width.xreplace(values))
         if Facts(likelihood.facts.bounds).decide_sign(width) == 1:
@@ -99,7 +98,7 @@ def _conclude(likelihood: Likelihood, edges: list[Edge], solve: Solve) -> Reduce
         if continuous and not at.free_symbols & set(declaration.parameters):
             conditions += positive(at, declaration, known)
     conditions = list(dict.fromkeys(conditions))
-    steps = _steps(likelihood, edges, values)
+    steps = steps_of(likelihood, edges, values)
     others = [p for p in declaration.parameters if p not in values]
     if others:
         held = _held(likelihood, values)
@@ -163,7 +162,7 @@ def _estimator(
         "route": "support",
     }
     if not all(e.attained for e in edges):
-        return Estimator(supremum=closed, unattained=_unattained(declaration, edges, values), **common)  # type: ignore[arg-type]
+        return Estimator(supremum=closed, unattained=unattained(declaration, edges, values), **common)  # type: ignore[arg-type]
     certificate = None
     if not any(e.by_condition for e in edges):
         certificate = _certificate(declaration, edges, inner, len(closed) > len(values), conditions)
@@ -191,44 +190,6 @@ def _certificate(
         for e in edges
     ]
     return compose(*parts, *([inner] if wants_inner else []))
-
-
-def _unattained(declaration: Declaration, edges: list[Edge], values: Values) -> str:
-    """What keeps the supremum from being attained, and what closing the support would change."""
-    said = []
-    for edge in edges:
-        if edge.attained:
-            continue
-        limit = next(limit for limit in edge.active if limit.strict)
-        row = limit.row
-        assert row is not None
-        support = declaration.samples[row.part].support[row.column]
-        assert isinstance(support, Interval)
-        closed = Interval(support.start, support.end)
-        if support.start == -oo or support.end == oo or not _moves_both(edge):
-            upper = row.upper
-            closed = Interval(
-                support.start,
-                support.end,
-                bool(support.left_open) and upper,
-                bool(support.right_open) and not upper,
-            )
-        ends = " and ".join(str(r.bound) for r in edge.relations if r.strict)
-        said.append(
-            f"the support of {row.column} is open at {ends}; with the support {_written(closed)} the estimate of "
-            f"{edge.parameter} is {values[edge.parameter]}"
-        )
-    return "; ".join(said)
-
-
-def _moves_both(edge: Edge) -> bool:
-    return len({r.upper for r in edge.relations}) > 1 or any(len(r.shown) > 1 for r in edge.relations)
-
-
-def _written(support: Interval) -> str:
-    left = "(" if support.left_open or support.start == -oo else "["
-    right = ")" if support.right_open or support.end == oo else "]"
-    return f"{left}{support.start}, {support.end}{right}"
 
 
 # --- the rest ---------------------------------------------------------------------------------------
@@ -267,7 +228,7 @@ def _joined(
     whole = {p: {**values, **others}[p] for p in declaration.parameters if p in values or p in others}
     complete = len(whole) == len(declaration.parameters) and not inner.remaining and not inner.faces
     if inner.supremum or not all(e.attained for e in edges):
-        said = _unattained(declaration, edges, values)
+        said = unattained(declaration, edges, values)
         if inner.unattained:
             said = f"{said}; {inner.unattained}" if said else inner.unattained
         estimator = Estimator(
@@ -382,57 +343,6 @@ def _is_defined_at_one_row(declaration: Declaration, closed: Values) -> bool:
             if seen == 3:
                 return True
     return False
-
-
-# --- steps ------------------------------------------------------------------------------------------
-
-
-def _steps(likelihood: Likelihood, edges: list[Edge], values: Values) -> tuple[Step, ...]:
-    names = tuple(e.parameter for e in edges)
-    found = [
-        Step("why not the score", (), (), Relation.DEFINITION, names, details=(("reason", "moving support"),))
-    ]
-    for e in edges:
-        p = e.parameter
-        rows = tuple(dict.fromkeys(shown for r in e.relations for shown in r.shown))
-        found.append(Step("support", rows, e.allowed, Relation.ALLOWED, (p,)))
-        if isinstance(e.slope, Turn):
-            l = likelihood.log_likelihood
-            found.append(Step("score", (l,), (e.slope.score,), Relation.DERIVATIVE, (p,)))
-            free = (("free optimum", Tuple(e.slope.root)),)
-            found.append(Step("clip", (), (e.value,), Relation.MAXIMUM, (p,), e.conditions, details=free))
-            continue
-        lattice = (("lattice", True),) if e.slope.whole else ()
-        found.append(
-            Step(
-                "monotone",
-                (e.slope.expression,),
-                (Integer(e.slope.sign),),
-                Relation.SIGN,
-                (p,),
-                details=lattice,
-            )
-        )
-        details: tuple[tuple[str, object], ...] = (("attained", e.attained),)
-        claim = Relation.DEFINITION if e.by_condition else Relation.MAXIMUM
-        if e.members is not None:
-            details += (("set", e.members),)
-        found.append(Step("edge", (), (e.value,), claim, (p,), e.conditions, details=details))
-    before = tuple(e.value for e in edges if values[e.parameter] != e.value)
-    after = tuple(values[e.parameter] for e in edges if values[e.parameter] != e.value)
-    subject = tuple(e.parameter for e in edges if values[e.parameter] != e.value)
-    if subject:
-        found.append(
-            Step(
-                "put in",
-                before,
-                after,
-                Relation.DEFINITION,
-                subject,
-                details=(("declaration", likelihood.declaration),),
-            )
-        )
-    return tuple(found)
 
 
 __all__ = ["Support"]
