@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import mpmath
@@ -83,7 +84,7 @@ def stationary_points_from_statistics(
     All of them where the likelihood equations are rational in the parameters; else the estimate alone. The
     log-likelihood is None where it needs a statistic that is not given; the order is right all the same.
     """
-    from symmle.fitting.homotopy import every_stationary_point
+    from symmle.fitting.homotopy import equations_at, every_stationary_point
     from symmle.fitting.plan import plan_of, refuse_what_is_not_built
     from symmle.fitting.points import StationaryPoints
 
@@ -94,7 +95,12 @@ def stationary_points_from_statistics(
     certificate = next(
         (p.certificate for p in derivation.estimator.points if p.certificate is not None), None
     )
+    # what the statistics leave open is put to 0, and must not matter
     everything = every_stationary_point(plan, given.value_of, constants)
+    if given.open and equations_at(plan, given.value_of, constants) != equations_at(
+        plan, partial(given.value_of, at=S.One), constants
+    ):
+        given.put_in(given.open[0])
     if isinstance(everything, str):
         estimates = estimate_from_statistics(derivation, statistics, fixed)
         kind = certificate.kind if certificate is not None else Kind.UNDECIDED
@@ -105,7 +111,8 @@ def stationary_points_from_statistics(
         )
         return StationaryPoints([only], True if unique else None, reason)
     ranked = sorted(
-        ((given.log_likelihood(v), v, kind) for v, kind in everything.points), key=lambda found: -found[0]
+        ((given.log_likelihood(v, S.Zero), v, kind) for v, kind in everything.points),
+        key=lambda found: -found[0],
     )
     if not ranked:
         raise NoMaximumError(
@@ -175,7 +182,10 @@ class _Given:
             equations.append((self._as_means(operator, str(operator)), number))
         self.symbols: dict[Expr, Symbol] = {}
         rows = [self._linear(e) - v for e, v in equations]
-        self.known = self._solve(rows)
+        self.partly = self._solve(rows)  # each mean by those that are left open
+        unknown = set(self.symbols.values())
+        self.known = {s: v for s, v in self.partly.items() if not v.free_symbols & unknown}
+        self.open: list[SampleOperator] = []
 
     def _operator(self, key: Any) -> Expr:
         if isinstance(key, SampleOperator):
@@ -245,7 +255,7 @@ class _Given:
         if isinstance(answer, GaveUp) or not answer:
             raise DataError("The given statistics contradict each other.")
         (solution,) = answer
-        return {s: v for s, v in zip(unknown, solution, strict=True) if not v.free_symbols & set(unknown)}
+        return dict(zip(unknown, solution, strict=True))
 
     def put_in(self, e: Expr) -> Expr:
         """The expression with numbers for its statistics."""
@@ -269,35 +279,45 @@ class _Given:
         mean = next(m for m in back.values() if str(m) == name)
         return bool(mean.free_symbols & set(self.derivation.model.parameters))
 
-    def value_of(self, operator: SampleOperator) -> Rational:
-        """The number of one mean or count."""
+    def value_of(self, operator: SampleOperator, at: Expr = S.Zero) -> Rational:
+        """The number of one mean or count; `at` stands for what the statistics leave open of it."""
         if isinstance(operator, Count) and operator not in self.counts:
             names = " or ".join(f"count({c[0]})" for c in self.columns if tuple(c) == operator.columns)
             raise DataError(
                 f"The formula needs the sample size. Give {'n' if len(self.columns) == 1 else names}."
             )
-        found = self.put_in(operator)
+        found = self._with_open(operator, at)
+        if operator not in self.open and found != self._with_open(operator, at + 1):
+            self.open.append(operator)
         if not found.is_Rational:
             raise ArithmeticError(f"{operator} is no rational number")
         return found
 
     def whole_log_likelihood(self, values: Mapping[Symbol, Any]) -> float | None:
         """l, or None where it needs a statistic that is not given."""
-        try:
-            e = self.put_in(self.derivation.likelihood.log_likelihood)
-        except (DataError, NotDerivedError):
-            return None
-        return float(_value(e, values))
+        heights = []
+        for at in (S.Zero, S.One):
+            e = self._with_open(self.derivation.likelihood.log_likelihood, at)
+            if statistics_of(e):
+                return None
+            heights.append(float(_value(e, values)))
+        return heights[0] if abs(heights[0] - heights[1]) <= 1e-12 * (1 + abs(heights[0])) else None
 
-    def log_likelihood(self, values: Mapping[Symbol, Any]) -> Any:
-        """l up to statistics without parameters, to compare candidates."""
+    def _with_open(self, e: Expr, at: Expr) -> Expr:
+        """The expression with a number for what the statistics leave open."""
+        found = self._linear(e).xreplace(self.partly)
+        return found.xreplace(dict.fromkeys(self.symbols.values(), at))
+
+    def log_likelihood(self, values: Mapping[Symbol, Any], open_at: Expr | None = None) -> Any:
+        """l up to statistics without parameters, to compare candidates; or with a number for what is left open."""
         scores = self.derivation.likelihood
         terms = []
         for form in scores.forms:
             for c, g in form.terms:
                 if c.free_symbols & set(self.derivation.model.parameters):
                     terms.append(c * Count(form.columns) * Mean(g, form.columns))
-        return _value(self.put_in(Add(*terms)), values)
+        e = Add(*terms)
+        return _value(self.put_in(e) if open_at is None else self._with_open(e, open_at), values)
 
 
 def _value(e: Expr, values: Mapping[Symbol, Any]) -> Any:

@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 
 from sympy import FF, QQ, Expr, Poly, Rational, Symbol, ring
 from sympy.polys.groebnertools import groebner
-from sympy.polys.orderings import grevlex
+from sympy.polys.orderings import MonomialOrder
 from sympy.polys.polyerrors import CoercionFailed, GeneratorsError
 from sympy.polys.rings import PolyElement
 
@@ -32,8 +32,33 @@ PRIMES = (2147483629, 2147483587, 2147483579, 2147483563)
 SECONDS = 6.0
 MOST_TERMS = 4000
 MOST_DEGREE = 200  # solutions that are counted
+MOST_KEYS = 500_000
 
 Value: TypeAlias = Rational | int
+
+
+class _GradedReverse(MonomialOrder):
+    """grevlex, with keys that are whole numbers and remembered: most of the time goes into comparisons."""
+
+    alias = "grevlex"
+    is_global = True
+
+    def __init__(self) -> None:
+        self.keys: dict[tuple[int, ...], int] = {}
+
+    def __call__(self, monomial: tuple[int, ...]) -> int:
+        key = self.keys.get(monomial)
+        if key is None:
+            if len(self.keys) > MOST_KEYS:
+                self.keys.clear()
+            key = sum(monomial)
+            for e in reversed(monomial):
+                key = (key << 20) - e
+            self.keys[monomial] = key
+        return key
+
+
+ORDER = _GradedReverse()
 
 
 @dataclass(frozen=True)
@@ -92,7 +117,7 @@ def _system(
     for e in equations:
         try:
             rows.append(_coefficients(e, statistics, field))
-        except (CoercionFailed, GeneratorsError, TypeError):
+        except (CoercionFailed, GeneratorsError, TypeError, ValueError):
             return GaveUp("the equations are not rational in the parameters")
     polynomials = field.field.ring
     numerators, clearers, factors = [], [], []
@@ -180,22 +205,27 @@ def _compressed(c: PolyElement, powers: Sequence[int]) -> PolyElement:
     return c.ring.from_dict({tuple(e // g for e, g in zip(m, powers, strict=True)): v for m, v in c.items()})
 
 
-def count_solutions(system: RationalSystem, values: Sequence[Value]) -> int | GaveUp:
-    """The number of complex solutions with multiplicity at these statistics, modulo two primes that agree."""
-    return _agreed(lambda prime, _: _count(system, [_modulo(v, prime) for v in values], prime))
+def count_solutions(
+    system: RationalSystem, values: Sequence[Value], known: int | None = None
+) -> int | GaveUp:
+    """The number of complex solutions with multiplicity at these statistics, modulo two primes that agree.
+
+    Where it is the `known` ML degree modulo one prime, no second one is asked.
+    """
+    first = [] if known is None else [known]
+    return _agreed(lambda prime, _: _count(system, [_modulo(v, prime) for v in values], prime), first)
 
 
 def ml_degree(system: RationalSystem) -> int | GaveUp:
     """The number of complex solutions for generic statistics: random ones modulo two primes that agree."""
     return _agreed(
-        lambda prime, stream: _count(system, [stream.randrange(prime) for _ in system.statistics], prime)
+        lambda prime, stream: _count(system, [stream.randrange(prime) for _ in system.statistics], prime), []
     )
 
 
-def _agreed(count: Callable[[int, random.Random], int | GaveUp]) -> int | GaveUp:
+def _agreed(count: Callable[[int, random.Random], int | GaveUp], found: list[int]) -> int | GaveUp:
     stream = random.Random(41)
-    found: list[int] = []
-    for prime in PRIMES:
+    for prime in PRIMES[len(found) :]:
         answer = attempt_within(SECONDS, count, prime, stream)
         if isinstance(answer, GaveUp):
             return GaveUp(f"the complex solutions were not counted: {answer.reason}")
@@ -215,7 +245,7 @@ def _modulo(value: Value, prime: int) -> int:
 def _count(system: RationalSystem, values: Sequence[int], prime: int) -> int | GaveUp:
     """dim of K[q, w] / (N_1, .., N_p, w D - 1) over the field with `prime` elements."""
     names = [f"q{i}" for i in range(len(system.unknowns))]
-    r, *gens = ring(["w", *names], FF(prime), grevlex)
+    r, *gens = ring(["w", *names], FF(prime), ORDER)
     w = gens[0]
 
     def lifted(c: PolyElement, scale: int = 1) -> PolyElement:

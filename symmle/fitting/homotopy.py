@@ -7,15 +7,14 @@ was proved is the number that was counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sympy import Add, Dummy, Expr, Rational, S, Symbol
+from sympy import QQ, Add, Expr, Poly, Symbol
 
-from symmle.algebra import GaveUp
-from symmle.algebra.rational_coordinates import Coordinate, rational_coordinates, rebuilt
-from symmle.algebra.systems import RationalSystem, count_solutions, ml_degree, rational_system
+from symmle.algebra import GaveUp, attempt_within
+from symmle.algebra.systems import RationalSystem, as_poly, count_solutions, ml_degree
 from symmle.compiling.data import Table
 from symmle.compiling.kernels import CONTEXT, LOCK, scalar_kernel
 from symmle.declare.declaration import Declaration
@@ -29,21 +28,16 @@ from symmle.fitting.homotopy_balls import (
     polish,
     value_at,
 )
+from symmle.fitting.homotopy_equations import Posed, ValueOf, pose, statistic_values
 from symmle.fitting.homotopy_paths import solutions_at_data
 from symmle.fitting.plan import Plan
-from symmle.fitting.rational_roots import exact_rows
+from symmle.fitting.rational_roots import RationalRoots, real_roots_of
 from symmle.fitting.solution import log_likelihood_at
-from symmle.likelihood import build_likelihood
-from symmle.reduction import solve_constraints
-from symmle.sample import Count, Mean, SampleOperator, Total, statistics_of
-from symmle.score import ScoreSystem
 
-MOST_UNKNOWNS = 6
-MOST_ROWS = 8  # of a mean that holds a parameter: each row is a statistic of its own
 MOST_SOLUTIONS = 60
+SECONDS = 4.0
 SAME_SIGN = 1e-10  # an eigenvalue of the scaled Hessian below this is not told from 0
 
-ValueOf = Callable[[SampleOperator], Rational]
 Numbers = dict[Symbol, Any]
 
 
@@ -55,17 +49,6 @@ class Everything:
     complete: bool | None
     reason: str
     ml_degree: int | None
-
-
-@dataclass(frozen=True)
-class _Posed:
-    """The equations of a declaration without constraints, as polynomials in new coordinates."""
-
-    declaration: Declaration
-    back: dict[Symbol, Expr]  # parameters that the constraints give
-    coordinates: tuple[Coordinate, ...]
-    system: RationalSystem
-    values: tuple[Rational, ...]
 
 
 def every_stationary_point(
@@ -80,12 +63,14 @@ def every_stationary_point(
     table
         The rows, for means that hold one.
     """
-    posed = _posed(plan, value_of, constants, table)
+    posed = pose(plan, value_of, constants, table)
     if isinstance(posed, str):
         return posed
     degree = _generic_degree(plan, posed)
-    here = count_solutions(posed.system, posed.values)
     generic = None if isinstance(degree, GaveUp) else degree
+    if len(posed.coordinates) == 1:
+        return _on_a_line(plan, posed, constants, generic)
+    here = count_solutions(posed.system, posed.values, generic)
     count = None if isinstance(here, GaveUp) else here
     if max(generic or 0, count or 0) > MOST_SOLUTIONS:
         return f"{generic or count} complex solutions are more than are looked for"
@@ -96,7 +81,8 @@ def every_stationary_point(
         polynomials = Polynomials(posed.system.at(posed.values))
         balls, lost = _balls(posed.system, polynomials, approximate)
         reason = _why_not_all(balls, lost, generic, count, degree, here)
-        found, doubtful = _real_ones(plan, posed, polynomials, balls, constants)
+        real = [[CONTEXT.re(x) for x in ball.centre] for ball in balls if ball.is_real]
+        found, doubtful = _in_the_space(plan, posed, polynomials, real, constants)
     reason = reason or doubtful
     if reason:
         return Everything(tuple(found), None, reason, generic)
@@ -105,18 +91,30 @@ def every_stationary_point(
     return Everything(tuple(found), True, text, generic)
 
 
-def statistic_values(plan: Plan, table: Table, constants: Mapping[Symbol, Any]) -> ValueOf:
-    """The means and counts of a table, rounded to 240 bits."""
+def _on_a_line(
+    plan: Plan, posed: Posed, constants: Mapping[Symbol, Any], generic: int | None
+) -> Everything | str:
+    """One unknown: the real roots of a polynomial, isolated in exact arithmetic."""
+    name = [posed.coordinates[0].new]
+    upper = as_poly(posed.system.at(posed.values)[0], name)
+    lower = Poly(1, *name, domain=QQ)
+    for f in posed.system.factors:
+        lower *= as_poly(f, name)
+    while not upper.is_zero and upper.gcd(lower).degree() > 0:
+        upper = upper.quo(upper.gcd(lower))
+    roots = attempt_within(SECONDS, real_roots_of, upper, Poly(1, *name, domain=QQ))
+    if not isinstance(roots, RationalRoots):
+        return roots.reason if isinstance(roots, GaveUp) else str(roots)
+    with LOCK:
+        polynomials = Polynomials(posed.system.at(posed.values))
+        found, doubtful = _in_the_space(plan, posed, polynomials, [[r] for r in roots.roots], constants)
+    return Everything(tuple(found), None if doubtful else True, doubtful or roots.reason, generic)
 
-    def value_of(operator: SampleOperator) -> Rational:
-        if isinstance(operator, Count):
-            return _as_rational(CONTEXT.mpf(table.sample_of(operator.columns).n))
-        value = plan.compile([operator]).precise(table, dict(constants))[0]
-        if not value.finite:
-            raise ArithmeticError(f"{operator} has no value on this data")
-        return _as_rational(value.number)
 
-    return value_of
+def equations_at(plan: Plan, value_of: ValueOf, constants: Mapping[Symbol, Any]) -> tuple[Any, ...] | str:
+    """The polynomials with numbers for the statistics, to compare; or why there are none."""
+    posed = pose(plan, value_of, constants, None)
+    return posed if isinstance(posed, str) else posed.system.at(posed.values)
 
 
 def best_of_all(
@@ -140,103 +138,7 @@ def best_of_all(
     return max(heights, key=lambda pair: pair[0])[1], found.complete is True, found
 
 
-# --- the equations --------------------------------------------------------------------------------
-def _posed(
-    plan: Plan, value_of: ValueOf, constants: Mapping[Symbol, Any], table: Table | None
-) -> _Posed | str:
-    declaration, equations = plan.declaration, plan.derivation.score.equations
-    back: dict[Symbol, Expr] = {}
-    if declaration.constraints:
-        solved = solve_constraints(declaration)
-        if solved is None:
-            return "the parameters are bound by constraints that are not linear"
-        declaration, back = solved
-        equations = ScoreSystem(build_likelihood(declaration)).equations
-    if not 1 <= len(equations) <= MOST_UNKNOWNS:
-        return f"{len(equations)} likelihood equations are too many"
-    known = _exact_constants(plan, constants)
-    statistics: dict[Expr, Symbol] = {}
-    values: dict[Symbol, Rational] = {}
-    domains = {p: declaration.parameters[p] for p in equations}
-    written, coordinates = rational_coordinates([e.xreplace(known) for e in equations.values()], domains)
-    if any(c.left_out for c in coordinates):
-        return "the parameter space is a whole circle"
-    unknowns = {c.new for c in coordinates}
-    try:
-        polynomial = [_hidden(e, unknowns, statistics, values, value_of, table) for e in written]
-    except ArithmeticError as problem:
-        return str(problem)
-    names = [c.new for c in coordinates]
-    positive = [c.new for c in coordinates if c.positive]
-    system = rational_system(polynomial, names, list(values), positive)
-    if isinstance(system, GaveUp):
-        return system.reason
-    return _Posed(declaration, back, coordinates, system, tuple(values.values()))
-
-
-def _exact_constants(plan: Plan, constants: Mapping[Symbol, Any]) -> dict[Symbol, Expr]:
-    known = {s: v for s, v in plan.declaration.constants.items() if v is not None}
-    late = {s: _as_rational(v) for s, v in constants.items() if s not in known and v is not None}
-    return {**late, **known}
-
-
-def _hidden(
-    e: Expr,
-    unknowns: set[Symbol],
-    statistics: dict[Expr, Symbol],
-    values: dict[Symbol, Rational],
-    value_of: ValueOf,
-    table: Table | None,
-) -> Expr:
-    """Counts as numbers, means as symbols that have values; a mean that holds an unknown as a sum over rows."""
-
-    def named(key: Expr, number: Rational) -> Symbol:
-        if key not in statistics:
-            statistics[key] = Dummy(str(key), real=True)
-            values[statistics[key]] = number
-        return statistics[key]
-
-    def change(node: Expr) -> Expr | None:
-        if isinstance(node, Count):
-            return value_of(node)
-        if not isinstance(node, SampleOperator):
-            return None
-        if not node.free_symbols & unknowns:
-            return named(node, value_of(node))
-        if not isinstance(node, (Mean, Total)) or statistics_of(node.summand):
-            raise ArithmeticError(f"{type(node).__name__} is not rational in the parameters")
-        if table is None:
-            raise ArithmeticError("a statistic holds a parameter: it needs the data")
-        rows = exact_rows(table.sample_of(node.columns), MOST_ROWS)
-        total = Add(*(weight for _, weight in rows)) if isinstance(node, Mean) else S.One
-        columns = ", ".join(map(str, node.columns))
-        weights = [
-            named(Symbol(f"weight of row {i} of {columns}"), weight) for i, (_, weight) in enumerate(rows)
-        ]
-        parts = [_rounded(node.summand.xreplace(row)) for row, _ in rows]
-        return Add(*(w * g for w, g in zip(weights, parts, strict=True))) / total
-
-    return rebuilt(e, change)
-
-
-def _rounded(e: Expr) -> Expr:
-    """Irrational numbers (the logarithm of a row) rounded to 72 digits."""
-
-    def change(node: Expr) -> Expr | None:
-        if not node.is_number or node.is_Rational:
-            return None
-        return Rational(node.evalf(72))
-
-    return rebuilt(e, change)
-
-
-def _as_rational(number: Any) -> Rational:
-    sign, man, exp, _ = CONTEXT.mpf(number)._mpf_
-    value = Rational(int(man)) * Rational(2) ** int(exp)
-    return -value if sign else value
-
-
-def _generic_degree(plan: Plan, posed: _Posed) -> int | GaveUp:
+def _generic_degree(plan: Plan, posed: Posed) -> int | GaveUp:
     """The ML degree, kept with the plan: it belongs to the model (and to its rows, where they are statistics)."""
     kept: dict[Any, int | GaveUp] = plan.__dict__.setdefault("ml_degrees", {})
     key = (posed.system.numerators, posed.system.factors)
@@ -286,23 +188,20 @@ def _why_not_all(
     return f"{what}; {lost}" if lost else what
 
 
-def _real_ones(
+def _in_the_space(
     plan: Plan,
-    posed: _Posed,
+    posed: Posed,
     polynomials: Polynomials,
-    balls: Sequence[Ball],
+    real: Sequence[Sequence[Any]],
     constants: Mapping[Symbol, Any],
 ) -> tuple[list[tuple[Numbers, Kind]], str]:
     """The real solutions in the parameter space; and a reason where it is not decided for one."""
     found = []
     doubtful = ""
-    for ball in balls:
-        if not ball.is_real:
-            continue
-        q = [CONTEXT.re(x) for x in ball.centre]
-        positive = [c.positive for c in posed.coordinates]
+    positive = [c.positive for c in posed.coordinates]
+    for q in real:
         if any(x <= 0 for x, needed in zip(q, positive, strict=True) if needed):
-            continue  # no denominator vanishes in the ball, and 0 is one of them
+            continue  # 0 is none of the solutions that are looked for
         roots = [x if g == 1 else CONTEXT.root(x, g) for x, g in zip(q, posed.system.powers, strict=True)]
         values: Numbers = dict(constants)
         for c, x in zip(posed.coordinates, roots, strict=True):
@@ -341,7 +240,7 @@ def _is_inside(plan: Plan, declaration: Declaration, values: Numbers) -> bool | 
     return verdict
 
 
-def _kind(posed: _Posed, polynomials: Polynomials, q: Sequence[Any], roots: Sequence[Any]) -> Kind:
+def _kind(posed: Posed, polynomials: Polynomials, q: Sequence[Any], roots: Sequence[Any]) -> Kind:
     """Local kind by the signs of the eigenvalues of D H D, H the Hessian and D = d theta / d new > 0.
 
     score_k = theta**a_k / L_k(q) N_k(q), and N_k = 0 at the point.
@@ -381,4 +280,11 @@ def kind_of(hessian: Any) -> Kind:
     return Kind.LOCAL_MINIMUM if all(e > 0 for e in eigenvalues) else Kind.SADDLE_POINT
 
 
-__all__ = ["Everything", "best_of_all", "every_stationary_point", "kind_of", "statistic_values"]
+__all__ = [
+    "Everything",
+    "best_of_all",
+    "equations_at",
+    "every_stationary_point",
+    "kind_of",
+    "statistic_values",
+]

@@ -1,0 +1,113 @@
+"""Rational likelihood equations as polynomial systems: the number of complex solutions, coordinates, refusals."""
+
+from __future__ import annotations
+
+import pytest
+from sympy import Expr, Interval, Rational, cos, exp, log, oo, pi, sin, sqrt, symbols, tan
+
+from symmle.algebra import GaveUp
+from symmle.algebra.rational_coordinates import rational_coordinates
+from symmle.algebra.systems import RationalSystem, count_solutions, ml_degree, rational_system
+from symmle.sample import Mean
+
+a, b, s, u, v, w, x = symbols("a b s u v w x", real=True)
+
+COUNTS: list[tuple[str, list[Expr], list[Expr], list[Expr], int]] = [
+    # equations, unknowns, positive ones, complex solutions for generic u, v, w
+    ("a line", [u - v * a], [a], [], 1),
+    ("a cubic", [a**3 + u * a + v], [a], [], 3),
+    ("a cleared denominator is no solution", [(a**2 - u**2 * 0 - 1) / (a - 1) + u], [a], [], 1),
+    (
+        "normal mean and standard deviation",
+        [(u - a) / s**2, -1 / s + (v - 2 * a * u + a**2) / s**3],
+        [a, s],
+        [s],
+        1,
+    ),
+    (
+        "the same without the sign of s",
+        [(u - a) / s**2, -1 / s + (v - 2 * a * u + a**2) / s**3],
+        [a, s],
+        [],
+        2,
+    ),
+    ("two conics", [a**2 + u * b**2 - v, b**2 + w * a - 1], [a, b], [], 4),
+    ("correlation", [a * (1 - a**2) + (1 + a**2) * u - a * v], [a], [], 3),
+]
+
+
+@pytest.mark.parametrize(
+    ("equations", "unknowns", "positive", "expected"), [c[1:] for c in COUNTS], ids=[c[0] for c in COUNTS]
+)
+def test_the_number_of_complex_solutions(
+    equations: list[Expr], unknowns: list[Expr], positive: list[Expr], expected: int
+) -> None:
+    system = rational_system(equations, unknowns, [u, v, w], positive)  # type: ignore[arg-type]
+    assert isinstance(system, RationalSystem)
+    assert ml_degree(system) == expected
+    assert count_solutions(system, [Rational(3, 7), Rational(-11, 5), Rational(2, 9)]) == expected
+
+
+def test_special_statistics_have_fewer_solutions() -> None:
+    system = rational_system([u * a**2 + v * a + 1], [a], [u, v])
+    assert isinstance(system, RationalSystem)
+    assert ml_degree(system) == 2
+    assert count_solutions(system, [Rational(0), Rational(1)]) == 1  # the other one is at infinity
+    assert count_solutions(system, [Rational(1), Rational(2)]) == 2  # a double root counts twice
+
+
+REFUSED = [
+    ("a square root", [sqrt(a) - u], [a], "not rational"),
+    ("a logarithm", [log(a) - u], [a], "not rational"),
+    ("a statistic squared", [a - u**2], [a], "not rational"),
+]
+
+
+@pytest.mark.parametrize(
+    ("equations", "unknowns", "reason"), [c[1:] for c in REFUSED], ids=[c[0] for c in REFUSED]
+)
+def test_what_is_no_polynomial_system_is_said(
+    equations: list[Expr], unknowns: list[Expr], reason: str
+) -> None:
+    system = rational_system(equations, unknowns, [u])  # type: ignore[arg-type]
+    assert isinstance(system, GaveUp)
+    assert reason in system.reason
+
+
+def test_solutions_that_are_no_points_are_not_counted() -> None:
+    system = rational_system([a * b - u, a * b - u], [a, b], [u])
+    assert isinstance(system, RationalSystem)
+    answer = ml_degree(system)
+    assert isinstance(answer, GaveUp)
+    assert "isolated" in answer.reason
+
+
+WHOLE, CIRCLE, HALF_OPEN = Interval.open(-oo, oo), Interval.open(-pi, pi), Interval.Ropen(0, 2 * pi)
+COORDINATES = [
+    # equation, domain, is it rewritten, is the end of a circle left out
+    (exp(2 * a) - u * exp(-a), WHOLE, True, False),
+    (Mean(1 / (1 + exp(a - x)), (x,)) - u, WHOLE, True, False),
+    (exp(a) + a - u, WHOLE, False, False),
+    (exp(a**2) - u, WHOLE, False, False),
+    (u * cos(a) - v * sin(a), CIRCLE, True, False),
+    (u * cos(2 * a) - v * tan(a), CIRCLE, True, False),
+    (u * cos(a) - v * sin(a), HALF_OPEN, True, True),
+    (u * cos(a) - v * sin(a), WHOLE, False, False),
+    (u * cos(a / 2) - v, CIRCLE, False, False),
+    (a**2 - u, WHOLE, False, False),
+]
+
+
+@pytest.mark.parametrize(("equation", "domain", "rewritten", "left_out"), COORDINATES)
+def test_coordinates_in_which_equations_are_rational(
+    equation: Expr, domain: Interval, rewritten: bool, left_out: bool
+) -> None:
+    (found,), (coordinate,) = rational_coordinates([equation], {a: domain})
+    assert (coordinate.new != a) is rewritten
+    assert coordinate.left_out is left_out
+    assert (a in found.free_symbols) is not rewritten
+    if rewritten and not found.has(Mean):
+        value = Rational(7, 10)
+        at = {u: Rational(3, 5), v: Rational(-2, 7)}
+        direct = equation.xreplace({a: coordinate.back.xreplace({coordinate.new: value})}).xreplace(at)
+        assert abs((direct - found.xreplace({coordinate.new: value, **at})).evalf(30)) < 1e-25
