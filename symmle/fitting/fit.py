@@ -20,6 +20,7 @@ from symmle.fitting.limits import refine
 from symmle.fitting.newton import solve_several
 from symmle.fitting.plan import Plan, plan_of, refuse_what_is_not_built
 from symmle.fitting.result import FitResult
+from symmle.fitting.ridge import choose
 from symmle.fitting.search import search
 from symmle.fitting.separation import refuse_separated
 from symmle.fitting.solution import Solution, as_doubles, refuse_impossible_rows
@@ -149,6 +150,8 @@ def _solved(
     plan: Plan, table: Table, constants: dict[Symbol, Any], start: dict[str, float] | None, method: str
 ) -> Solution:
     left = plan.left
+    if plan.estimator.free:
+        return choose(plan, table, constants)
     if plan.estimator.faces and (left or plan.estimator.remaining):
         if plan.estimator.searched:
             return search(plan, table, constants)
