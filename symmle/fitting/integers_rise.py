@@ -75,7 +75,7 @@ def _by_rows(
             except (ZeroDivisionError, OverflowError, ValueError, TypeError):
                 return CONTEXT.nan
             total = sum(terms, CONTEXT.mpf(0))
-            size = sum((abs(t) for t in terms), table.n * sum(s for _, s in inside))
+            size = sum((abs(t) for t in terms), table.n * (1 + sum(s for _, s in inside)))
             if isinstance(total, CONTEXT.mpc) or not CONTEXT.isfinite(size):
                 return total if CONTEXT.isinf(total) else CONTEXT.nan
             return CONTEXT.mpf(0) if abs(total) <= NOISE * size else total

@@ -58,12 +58,12 @@ def _best(
     values = [_value(part) for part in parts]
     known = [v for v in values if v is not None]
     if moving or len(known) < len(values) or not all(map(is_finite, known)):
-        return best_in_table(likelihood, members) if not parts[0].declaration.parameters else None
+        return best_in_table(likelihood, members, ()) if not parts[0].declaration.parameters else None
     conditions = {tuple(p.estimator.conditions) for p in parts}
     proofs = [p.estimator.points[0].certificate if p.estimator.points else None for p in parts]
     if parts[0].declaration.parameters and (len(conditions) > 1 or any(c is None for c in proofs)):
         return None
-    return best_of_values(likelihood, members, known)
+    return best_in_table(likelihood, members, known) or best_of_values(likelihood, members, known)
 
 
 def _value(part: Part) -> Expr | None:

@@ -66,6 +66,10 @@ def best_of_values(likelihood: Likelihood, members: Sequence[Member], values: Se
     """The best member where every value is finite: thresholds of one statistic, else comparisons of pairs."""
     per_row = Count(likelihood.forms[0].columns) if likelihood.is_single else S.One
     heights = [_divided(v, per_row) for v in values]
+    if any(
+        h.has(Piecewise) for h in heights
+    ):  # SymPy takes the pieces of a row out of the mean in a condition
+        return None
     lines = _lines(likelihood, heights)
     if lines is not None:
         return _envelope(members, *lines)
@@ -230,22 +234,26 @@ def _envelope(
 # --- one row of a finite support: a table -----------------------------------------------------------
 
 
-def best_in_table(likelihood: Likelihood, members: Sequence[Member]) -> Best | None:
-    """The best member for each value of the one row, where the support is finite and known."""
+def best_in_table(likelihood: Likelihood, members: Sequence[Member], values: Sequence[Expr]) -> Best | None:
+    """The best member for each value of the one row, where the support is finite and the density a table of cells."""
     if likelihood.declaration.size != 1 or not likelihood.is_single:
+        return None
+    if likelihood.declaration.parameters.keys() - set(members[0]) or not (
+        not values or any(v.has(Piecewise) for v in values)
+    ):
         return None
     part = likelihood.forms[0].part
     if len(part.all_columns) != 1:
         return None
     x = part.columns[0]
     support = part.support[x]
-    values = list(support) if isinstance(support, FiniteSet | Range) and support.is_finite_set else []
-    if not values or len(values) > 40 or not all(v.is_number for v in values):
+    points = list(support) if isinstance(support, FiniteSet | Range) and support.is_finite_set else []
+    if not points or len(points) > 40 or not all(v.is_number for v in points):
         return None
-    values.sort(key=lambda v: v.evalf(30))
+    points.sort(key=lambda v: v.evalf(30))
     total = Total(x, Tuple(x))
     rows: list[list[int]] = []
-    for v in values:
+    for v in points:
         heights = [part.density.xreplace(m).xreplace({x: v}) for m in members]
         if not all(h.is_number and h.is_real for h in heights):
             return None
@@ -257,7 +265,7 @@ def best_in_table(likelihood: Likelihood, members: Sequence[Member]) -> Best | N
     def table(rank: int) -> dict[Symbol, Expr]:
         chosen = [best[min(rank, len(best) - 1)] for best in rows]
         pieces: list[tuple[int, Boolean]] = []
-        for k, (v, following) in enumerate(zip(values, chosen[1:], strict=False)):
+        for k, (v, following) in enumerate(zip(points, chosen[1:], strict=False)):
             if chosen[k] != following:
                 pieces.append((chosen[k], Le(total, v, evaluate=False)))
         return _chosen(members, [*pieces, (chosen[-1], S.true)])

@@ -61,6 +61,15 @@ MODELS: dict[str, tuple[Table, Sequence[float], Best]] = {
     ),
     "table": (table(TABLE, "{0..4}", {"theta": "{1, 2, 3}"}), [1, 2, 3], cells),
     "table, one row": (table(TABLE, "{0..4}", {"theta": "{1, 2, 3}"}, size=1), [1, 2, 3], cells),
+    "table without zeros": (
+        table(
+            "Piecewise((2*t/3, Eq(x, 0)), (t/3, Eq(x, 1)), (2*(1 - t)/3, Eq(x, 2)), ((1 - t)/3, True))",
+            "{0..3}",
+            {"t": "{1/3, 2/3}"},
+        ),
+        [1 / 3, 2 / 3],
+        lambda t, x: float(np.log(np.array([2 * t, t, 2 - 2 * t, 1 - t])[x.astype(int)] / 3).sum()),
+    ),
     "two coins": (
         table("p**x*(1 - p)**(1 - x)", "{0, 1}", {"p": "{1/4, 3/4}"}),
         [0.25, 0.75],
@@ -109,9 +118,12 @@ def samples_of(name: str) -> list[np.ndarray]:
     generator = np.random.default_rng(sum(map(ord, name)))
     support, size = MODELS[name][0]["data"]["x"], MODELS[name][0].get("size")
     found = []
+    x: Any
     for k in range(8):
         n = size or int(generator.integers(1, 8))
-        if support == "{0..4}":
+        if support == "{0..3}":
+            x = generator.integers(0, 4, n)
+        elif support == "{0..4}":
             theta = 1 + k % 3
             x = generator.choice(5, n, p=CELLS[theta])
         elif support == "{0, 1}":

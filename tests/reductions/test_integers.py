@@ -43,6 +43,9 @@ MODELS: dict[str, Table] = {
     "failures, one row": table(NEGATIVE_BINOMIAL, "{0..oo}", {"r": INTEGER}, constants={"p": 0.3}, size=1),
     "failures": table(NEGATIVE_BINOMIAL, "{0..oo}", {"r": INTEGER}, constants={"p": 0.3}),
     "failures and p": table(NEGATIVE_BINOMIAL, "{0..oo}", {"r": INTEGER, "p": "(0, 1)"}),
+    "trials until successes": table(
+        "binomial(x - 1, k - 1)*p**k*(1 - p)**(x - k)", "{k..oo}", {"k": INTEGER}, constants={"p": 0.3}
+    ),
     "whole Poisson mean": table("k**x*exp(-k)/factorial(x)", "{0..oo}", {"k": INTEGER}),
     "whole Poisson mean in a range": table("k**x*exp(-k)/factorial(x)", "{0..oo}", {"k": "{3..20}"}),
     "whole normal mean": table(NORMAL, "(-oo, oo)", {"m": "integer"}, constants={"s": 2}),
@@ -77,6 +80,11 @@ LOG_LIKELIHOODS: dict[str, tuple[str, LogLikelihood, range]] = {
     "failures, one row": ("r", lambda r, x: stats.nbinom.logpmf(x, r, 0.3).sum(), range(1, 300)),
     "failures": ("r", lambda r, x: stats.nbinom.logpmf(x, r, 0.3).sum(), range(1, 300)),
     "failures and p": ("r", failures_profile, range(1, 4000)),
+    "trials until successes": (
+        "k",
+        lambda k, x: stats.nbinom.logpmf(x - k, k, 0.3).sum(),
+        range(1, 60),
+    ),
     "whole Poisson mean": ("k", lambda k, x: stats.poisson.logpmf(x, k).sum(), range(1, 300)),
     "whole Poisson mean in a range": ("k", lambda k, x: stats.poisson.logpmf(x, k).sum(), range(3, 21)),
     "whole normal mean": ("m", lambda m, x: stats.norm.logpdf(x, m, 2).sum(), range(-60, 60)),
@@ -130,6 +138,8 @@ def samples_of(name: str, count: int = 6) -> list[np.ndarray]:
             x = draws[name]()
         elif name.startswith(("population", "marked")):
             x = generator.integers(1, 6, n)
+        elif support.startswith("{k"):
+            x = 1 + generator.negative_binomial(1 + k, 0.3, n)
         elif support.startswith("{0"):
             x = generator.poisson(1 + 3 * k, n)
         elif support.startswith("{1"):
@@ -201,6 +211,7 @@ TIES: list[tuple[str, Sequence[float], tuple[float, ...]]] = [
     ("binomial size", [3], (9, 10)),
     ("population, one catch", [2], (49, 50)),
     ("failures, one row", [7], (3, 4)),
+    ("trials until successes", [10], (3, 4)),
     ("whole normal mean", [1.5], (1, 2)),
     ("whole normal mean", [-2.5, -2.5], (-3, -2)),
     ("stages", [2, 2], (6, 7)),
