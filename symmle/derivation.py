@@ -309,7 +309,10 @@ class Derivation:
         return (*self.steps, *self._information_steps())
 
     def _information_steps(self) -> list[Step]:
-        if self.estimator.kind not in ("closed form", "reduced") or self.model.declaration.constraints:
+        estimator = self.estimator
+        if estimator.kind not in ("closed form", "reduced") or self.model.declaration.constraints:
+            return []
+        if estimator.free or estimator.maximisers:  # the information is singular, or there is none
             return []
         information = self.information
         p = information.parameters

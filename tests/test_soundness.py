@@ -118,11 +118,13 @@ def test_a_constant_in_a_denominator_is_a_condition() -> None:
     assert any(condition.expression.free_symbols for condition in conditions)
 
 
-def test_kinks_and_pieces_are_refused_with_the_reason() -> None:
+def test_kinks_are_no_roots_of_a_score() -> None:
     laplace = derive(model(exp(-Abs(x - t)) / 2, REAL, {t: REAL}))
-    assert "kink" in laplace.estimator.obstacle
-    with pytest.raises(NotDerivedError, match="kink"):
-        fit(laplace, [1.0, 2.0, 4.0])
+    rules = [s.rule for s in laplace.steps]
+    assert "score" not in rules and "why not the score" in rules
+    result = fit(laplace, [1.0, 2.0, 4.0, 7.0])
+    assert result.estimates == {"t": 2.0} and result.maximisers == {"t": (2.0, 4.0)}
+    assert result.unique is False and result.standard_errors is None
 
 
 def test_angles_within_half_a_turn() -> None:

@@ -112,12 +112,18 @@ def _piece(text: str):  # type: ignore[no-untyped-def]
 
 def hold(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
     """Some parameters are known; the others are found as if these were given."""
-    held = _names(dialect, step.subject)
     others = [p for p in declaration.parameters if p not in step.subject]
     if not others:
         return []
-    words = f"This holds whatever {_names(dialect, others)}. What is left is the maximum over "
-    return [Words(words + f"{_names(dialect, others)} with {held} known.")]
+    values = [v for v in step.after if isinstance(v, Expr)]
+    if len(values) == len(step.subject) and all(v.is_number for v in values):
+        known = joined(
+            dialect.math(f"{dialect.write(p)} = {dialect.write(v)}")
+            for p, v in zip(step.subject, values, strict=True)
+        )
+        return [Words(f"With {known} what is left is the maximum over {_names(dialect, others)}.")]
+    held = _names(dialect, step.subject)
+    return [Words(f"What is left is the maximum over {_names(dialect, others)} with {held} known.")]
 
 
 def put_in(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
@@ -270,27 +276,84 @@ def sets_of_maxima(estimator: object, dialect: Dialect) -> list[Block]:
     found: list[Block] = []
     maximisers = getattr(estimator, "maximisers", {}) or {}
     for p, members in maximisers.items():
-        if isinstance(members, Interval | FiniteSet) and not members.has(Dummy):
-            inside = dialect.math(dialect.member(dialect.write(p), members))
-            found.append(Words(f"The maximum is not one point: every {inside} attains it."))
+        name = dialect.write(p)
+        if isinstance(members, Interval) and not members.has(Dummy):
+            inside = dialect.math(dialect.member(name, members))
+            found.append(
+                Words(f"Every {inside} attains the maximum; it is one point where the two ends agree.")
+            )
+        elif isinstance(members, FiniteSet) and len(members) > 1:
+            listed = joined(dialect.math(dialect.write(m)) for m in members.args)
+            found.append(
+                Words(f"In a tie {listed} differ, and each of them is a maximum over {dialect.math(name)}.")
+            )
     free = tuple(getattr(estimator, "free", ()))
     if free:
         found.append(Words(f"Here {_names(dialect, free)} may be any value: the maximum is a ridge."))
     return found
 
 
+def best_of_faces(estimator: object, dialect: Dialect) -> list[Block]:
+    """The best of the maxima on the faces, or over the values that are searched."""
+    faces = tuple(getattr(estimator, "faces", ()))
+    searched = tuple(getattr(estimator, "searched", ()))
+    if searched:
+        others = [p for f in faces for p in f.declaration.parameters]
+        given = f", {_names(dialect, others)} being maximised at each," if others else ""
+        where = (
+            "whole numbers" if getattr(estimator, "kind", "") == "integer" else "points where the slope jumps"
+        )
+        blocks: list[Block] = [
+            Words(
+                f"The maximum is that over {_names(dialect, searched)}{given} among the {where}; it has no closed form."
+            )
+        ]
+        rows = [(dialect.hat(p), e) for f in faces for p, e in f.estimator.closed.items()]
+        if rows:
+            blocks += [Words("At each of them"), *dialect.displays(rows)]
+        return blocks
+    blocks = [
+        Words("The estimate is the best by the log-likelihood of these points, as far as they are allowed:")
+    ]
+    for face in faces:
+        pairs = [*face.at.items(), *face.estimator.closed.items()]
+        left = [e.parameter for e in face.estimator.remaining]
+        rows = [(dialect.hat(p), e) for p, e in pairs]
+        if left and rows:
+            blocks += [
+                *dialect.displays(rows),
+                Words(f"with {_names(dialect, left)} by its likelihood equation;"),
+            ]
+        elif rows:
+            blocks += dialect.displays(rows)
+        else:
+            inside = _names(dialect, tuple(face.declaration.parameters))
+            blocks.append(
+                Words(f"the maximum over {inside} by the likelihood equations inside the parameter space;")
+            )
+    return blocks
+
+
 def supremum(estimator: object, dialect: Dialect) -> list[Block]:
-    """The limit that is not attained."""
+    """The limit that is not attained, and what closing the support would change."""
     limits = getattr(estimator, "supremum", {}) or {}
     rows = [dialect.row(dialect.write(p), v, dialect.letter("to"), ",") for p, v in limits.items()]
     if not rows:
         return []
     rows[-1] = Row(rows[-1].left, rows[-1].right, rows[-1].relation, ".")
-    reason = dialect.plain(str(getattr(estimator, "unattained", "") or ""))
+    reason = str(getattr(estimator, "unattained", "") or "")
     words = "There is no maximum likelihood estimate: the supremum is approached, and not attained, as"
     blocks: list[Block] = [Heading("Estimate"), Words(words), Display(tuple(rows))]
-    return (
-        [*blocks, Words(reason[:1].upper() + reason[1:] + ("" if reason.endswith(".") else "."))]
-        if reason
-        else blocks
-    )
+    if reason.lower().startswith("the support"):
+        estimates = joined(dialect.math(f"{dialect.hat(p)} = {dialect.write(v)}") for p, v in limits.items())
+        return [
+            *blocks,
+            Words(
+                "The range of the observations is open there. With its end included the supremum would be "
+                f"attained, and the estimate would be {estimates}."
+            ),
+        ]
+    if not reason:
+        return blocks
+    text = dialect.plain(reason[:1].upper() + reason[1:])
+    return [*blocks, Words(text + ("" if reason.endswith(".") else "."))]

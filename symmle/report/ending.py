@@ -7,8 +7,16 @@ from sympy import Basic, Expr, MatrixBase, Tuple
 from symmle.declare.declaration import Declaration
 from symmle.record import Condition, Step
 from symmle.report.blocks import Block, Dialect, Display, Heading, Row, Words
-from symmle.report.deciding import sets_of_maxima, supremum
-from symmle.report.phrases import KINDS, LEAST_ROUTES, SCOPES, capital, joined, theorem_sentence
+from symmle.report.deciding import best_of_faces, sets_of_maxima, supremum
+from symmle.report.phrases import (
+    KINDS,
+    LEAST_ROUTES,
+    SCOPES,
+    capital,
+    joined,
+    sentences_without_score,
+    theorem_sentence,
+)
 from symmle.report.solving import conditions_text, equations
 
 
@@ -27,7 +35,10 @@ def certificate(step: Step, dialect: Dialect, declaration: Declaration) -> list[
         return blocks
     what = KINDS.get(kind, dialect.plain(kind))
     dialect.proved = kind == "global maximum"
-    if theorem_sentence(theorem):
+    told = sentences_without_score(theorem)
+    if told:
+        blocks.append(Words(f"{'. '.join(told)}. The estimate is thus {what}"))
+    elif theorem_sentence(theorem):
         blocks.append(Words(f"{sentence}. The stationary point is thus {what}"))
     else:
         blocks.append(Words(f"{sentence or 'By a theorem'}, the stationary point is {what}"))
@@ -134,6 +145,8 @@ def estimate(
     blocks: list[Block] = [Heading("Estimate")]
     if not hats and getattr(estimator, "supremum", None):
         return supremum(estimator, dialect)
+    if not hats and getattr(estimator, "faces", None):
+        return [*blocks, *best_of_faces(estimator, dialect)]
     if not hats:
         notes = [dialect.plain(str(n)) for n in getattr(estimator, "notes", ()) if n]
         return [*blocks, Words(f"No estimate was derived{': ' + '; '.join(notes) if notes else ''}.")]

@@ -112,7 +112,8 @@ def likelihood(step: Step, dialect: Dialect, declaration: Declaration) -> list[B
             if domain.free_symbols & set(declaration.parameters):
                 moving = True
                 inside = dialect.member(dialect.indexed(column, part.all_columns), domain)
-                body[-1] = replace(body[-1], text=f"{body[-1].text} {dialect.function('1', inside)}")
+                shown = "" if body[-1].text == "1" else f"{body[-1].text} "
+                body[-1] = replace(body[-1], text=f"{shown}{dialect.function('1', inside)}")
         body[0] = replace(body[0], text=dialect.big("prod", part.all_columns, body[0].text))
         bodies += body
     rows = [

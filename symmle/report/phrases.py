@@ -48,6 +48,54 @@ THEOREMS = {
     "negative definite hessian": "The matrix of second derivatives is negative definite there",
 }
 
+# Theorems without a score: the sentence ends with what holds of the estimate.
+WITHOUT_SCORE = {
+    "unimodal: clipped at the closed end": (
+        "The log-likelihood, the other parameters maximised out, has one turn, from rising to falling, so that the "
+        "allowed value nearest to it is the maximum"
+    ),
+    "comparison of finitely many values": (
+        "The largest of finitely many values that are each a maximum over the other parameters is the maximum over all"
+    ),
+    "concave piecewise linear log-likelihood: the subgradient contains 0 at the quantile": (
+        "A concave function is largest where its subgradient contains zero, and that of a sum of bent lines does so at "
+        "a quantile"
+    ),
+    "no maximum between neighbouring kinks: the log-likelihood is convex or monotone there": (
+        "Between neighbouring kinks the log-likelihood is convex or monotone, so that it is largest at a kink"
+    ),
+    "concave log-likelihood: the subgradient contains 0 at the maximum": (
+        "A concave function is largest where its subgradient contains zero"
+    ),
+    "largest of all constrained stationary points on a compact set": (
+        "On a compact set the maximum is attained, at the largest of all the constrained stationary points"
+    ),
+    "monotone likelihood: the maximum is the edge of the allowed values": (
+        "A likelihood that is monotone on the allowed values is largest at their edge"
+    ),
+    "constant likelihood: every allowed value is a maximum": (
+        "A likelihood that is constant on the allowed values is largest at every one of them"
+    ),
+    "unimodal likelihood: the root of the score, or the nearest allowed value": (
+        "A likelihood with one turn, from rising to falling, is largest there or at the nearest allowed value"
+    ),
+    "one sign change of the difference of neighbours": (
+        "The difference of neighbouring values is positive up to one whole number and negative beyond it, so that the "
+        "log-likelihood is largest there"
+    ),
+    "the score changes its sign once, from plus to minus": (
+        "The score is positive before one root and negative after it, so that the log-likelihood is largest there"
+    ),
+    "the likelihood depends on identified functions alone": (
+        "The likelihood depends on the parameters through the identified functions alone, and takes each of its values "
+        "along a ridge"
+    ),
+    "signs of the score between its roots, compared by the log-likelihood": (
+        "The signs of the score between its roots leave these maxima alone, and the larger value of the log-likelihood "
+        "decides between them"
+    ),
+}
+
 KINDS = {
     "global maximum": "a global maximum",
     "local maximum": "a local maximum; that it is the global one is not proved",
@@ -145,3 +193,11 @@ def method_sentence(method: str) -> str:
 def theorem_sentence(theorem: str) -> str | None:
     """The words for a theorem, looked up by its name in any case; None for one that is not known here."""
     return THEOREMS.get(theorem.strip().lower().replace("-", " "))
+
+
+def sentences_without_score(theorem: str) -> list[str]:
+    """The sentences for a theorem joined of several, where one of them needs no score; else none."""
+    parts = theorem.split("; ")
+    if not any(p in WITHOUT_SCORE for p in parts):
+        return []
+    return [s for s in (WITHOUT_SCORE.get(p) or theorem_sentence(p) for p in parts) if s]

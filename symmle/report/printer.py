@@ -13,7 +13,7 @@ from symmle.report.layout import width
 from symmle.report.names import latex_name
 from symmle.report.order import falls, ordered_terms, turned
 from symmle.report.typesetter import Names, indicator, levels_of
-from symmle.sample import Count, LinearStatistic, Mean, SampleOperator, Total
+from symmle.sample import Count, LinearStatistic, Mean, Quantile, SampleOperator, Total
 
 
 class TextbookPrinter(LatexFunctions, LatexPrinter):
@@ -79,7 +79,7 @@ class TextbookPrinter(LatexFunctions, LatexPrinter):
         return ("-", text[1:].lstrip()) if text.startswith("-") else ("+", text)
 
     def _print_Mul(self, expression: Expr) -> str:
-        return self.product(self.shape(expression))
+        return self.upper_quantile(expression) or self.product(self.shape(expression))
 
     def product(self, shape: Any) -> str:
         above, below, after = list(shape.above), list(shape.below), list(shape.after)
@@ -268,20 +268,28 @@ class TextbookPrinter(LatexFunctions, LatexPrinter):
 
     def _print_Median(self, expression: SampleOperator) -> str:
         if isinstance(expression.args[0], Symbol):
-            return rf"\operatorname{{med}}({latex_name(expression.args[0].name, index='1')}, \dots, " + (
-                rf"{latex_name(expression.args[0].name, index=self._print_Count(Count(expression.columns)))})"
-            )
+            return self._place(expression, S.Half, r"\lceil", r"\rceil")
         return self._ordered(expression, "", r"\operatorname{med}")
 
-    def _print_Quantile(self, expression: Any) -> str:
-        count = Count(expression.columns)
+    def _place(self, expression: Any, share: Any, left: str, right: str, more: str = "") -> str:
+        """The observation at the place share * n, rounded, of the ordered sample."""
         with self._within():
-            place = self._print(expression.probability * count)
+            place = self._print(share * Count(expression.args[-1]))
+        return self._ordered(expression, rf"{left} {place} {right}{more}", "")
+
+    def _print_Quantile(self, expression: Any) -> str:
         if isinstance(expression.summand, Symbol):
-            return self._ordered(expression, rf"\lceil {place} \rceil", "")
-        return self._ordered(
-            expression, "", rf"\operatorname{{quantile}}_{{{self._print(expression.probability)}}}"
-        )
+            return self._place(expression, expression.probability, r"\lceil", r"\rceil")
+        share = self._print(expression.probability)
+        return self._ordered(expression, "", rf"\operatorname{{quantile}}_{{{share}}}")
+
+    def upper_quantile(self, expression: Any) -> str | None:
+        """-quantile of -x: the observation next above, where the place is a whole number."""
+        q = -expression
+        if not isinstance(q, Quantile) or not isinstance(-q.summand, Symbol):
+            return None
+        flipped = Quantile(-q.summand, 1 - q.probability, q.args[-1])
+        return self._place(flipped, flipped.probability, r"\lfloor", r"\rfloor", " + 1")
 
     def _print_WeightedQuantile(self, expression: Any) -> str:
         share = self._print(expression.probability)

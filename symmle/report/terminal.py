@@ -89,6 +89,10 @@ class Terminal(Dialect):
             "ψ": "ψ is the digamma function",
             "W₀": "W is Lambert's function",
             "W₋₁": "W₋₁ is the lower branch of Lambert's function",
+            "median(": "median(·) is the observation at place ⌈n/2⌉ of the ordered sample",
+            "upper median(": "upper median(·) is the one at place ⌊n/2⌋ + 1",
+            "quantile(": "quantile(·, p) is the observation at place ⌈n p⌉ of the ordered sample",
+            "upper quantile(": "upper quantile(·, p) is the one at place ⌊n p⌋ + 1",
             "I₀": "I is the modified Bessel function",
             "₍₁₎": "an index in brackets is the place in the ordered sample",
         }

@@ -11,7 +11,7 @@ from symmle.report.constants import is_negative_term
 from symmle.report.names import unicode_name, unicode_superscript
 from symmle.report.order import falls, is_factorial, ordered_terms, turned
 from symmle.report.typesetter import Names, Typesetter, indicator, levels_of
-from symmle.sample import Count, LinearStatistic, Mean, SampleOperator, Total
+from symmle.sample import Count, LinearStatistic, Mean, Quantile, SampleOperator, Total
 
 _FUNCTIONS = {
     "gamma": "Γ", "beta": "B", "digamma": "ψ", "loggamma": "log Γ", "LambertW": "W", "asin": "arcsin",
@@ -82,6 +82,9 @@ class UnicodePrinter(Typesetter, StrPrinter):
         return joined
 
     def _print_Mul(self, expression: Expr) -> str:
+        upper = self._upper_quantile(expression)
+        if upper:
+            return upper
         shape = self.shape(expression)
         above, below, after = list(shape.above), list(shape.below), list(shape.after)
         pieces = [self._print(f) for f in shape.leading]
@@ -267,6 +270,16 @@ class UnicodePrinter(Typesetter, StrPrinter):
 
     def _print_Quantile(self, expression: Any) -> str:
         return f"quantile({self._print(expression.summand)}, {self._print(expression.probability)})"
+
+    def _upper_quantile(self, expression: Expr) -> str:
+        """-quantile of -x: the observation next above, where the place is a whole number."""
+        q = -expression
+        if not isinstance(q, Quantile) or not isinstance(-q.summand, Symbol):
+            return ""
+        name, share = self._print(-q.summand), 1 - q.probability
+        if share == S.Half:
+            return f"upper median({name})"
+        return f"upper quantile({name}, {self._print(share)})"
 
     def _print_WeightedQuantile(self, expression: Any) -> str:
         share = self._print(expression.probability)

@@ -173,7 +173,6 @@ NOT_GLOBAL: dict[str, Model] = {
             "density": "exp(-(u**2 - 2*r*u*v + v**2)/(2*(1 - r**2)))/(2*pi*sqrt(1 - r**2))",
         }
     ),
-    "uniform": Model(1 / theta, data={x: Interval(0, theta)}),
     "exponential power, exponent free": Model.from_dict(
         {
             "data": {"x": "(-oo, oo)"},
