@@ -117,7 +117,7 @@ def _values_differ(
             continue
         for (f, g), (a, b) in zip(compiled, pairs, strict=True):
             left, right = _number(f, {**values, **extra}, rows), _number(g, values, rows)
-            if left is None or right is None:
+            if left is None or right is None or not (mpmath.isfinite(left) or mpmath.isfinite(right)):
                 continue
             if not is_close(left, right, DIGITS - 3 if closed else DIGITS):
                 return (

@@ -11,7 +11,7 @@ from symmle.compiling.data import Table
 from symmle.compiling.kernels import CONTEXT
 from symmle.errors import DataError, NoMaximumError
 from symmle.fitting.plan import Plan, plan_of
-from symmle.fitting.solution import Solution, check_conditions, log_likelihood_at
+from symmle.fitting.solution import TIE, Solution, check_conditions, log_likelihood_at
 
 
 def refuse_unattained(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> None:
@@ -56,7 +56,8 @@ def solve_faces(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solut
     best: tuple[Any, Solution] | None = None
     impossible: DataError | None = None
     refusals: list[tuple[int, NoMaximumError]] = []
-    tied = False
+    ties: list[Solution] = []
+    reason = ""
     for which, face in enumerate(plan.estimator.faces):
         known = {**constants, **evaluate_at(plan, face.at, table, constants)}
         try:
@@ -69,23 +70,31 @@ def solve_faces(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solut
             continue
         values = {**known, **found.values}
         height = log_likelihood_at(plan, table, values)
-        if plan.reason_against(values, table) or not CONTEXT.isfinite(height):
+        reason = plan.reason_against(values, table)
+        if reason or not CONTEXT.isfinite(height):
             continue
         found.values = values
-        if best is None or height > best[0]:
-            tied = best is not None and height - best[0] <= 1e-12 * (1 + abs(height))
-            best = height, found
-        else:
-            tied = tied or best[0] - height <= 1e-12 * (1 + abs(height))
+        slack = TIE * (1 + abs(height))
+        if best is None or height > best[0] + slack:
+            best, ties = (height, found), [found]
+        elif height >= best[0] - slack:
+            ties.append(found)
     for _, refusal in refusals:
         if best is None or not _is_below(refusal, best[0]):
             raise refusal
     if best is None:
-        raise impossible or NoMaximumError(f"{plan.name}: no face of the parameter space holds a maximum.")
+        raise impossible or DataError(
+            f"{plan.name}: no value of {', '.join(map(str, plan.parameters))} allows the data"
+            f"{': ' + reason if reason else ''}. Look for a row outside the support."
+        )
     solution = best[1]
     solution.boundary = solution.boundary or plan.estimator.kind == "order statistic"
-    if tied:
+    if len(ties) > 1:
         solution.unique = False
+        for p in plan.parameters:
+            different = sorted({float(t.values[p]) for t in ties})
+            if len(different) > 1:
+                solution.maximisers[str(p)] = tuple(different)
     return solution
 
 

@@ -136,12 +136,12 @@ def solve(
     try:
         solution = _solved(plan, table, constants, start, method)
     except NoMaximumError as refusal:
-        if refusal.condition is None or plan.is_proved:
+        if refusal.condition is None or plan.is_proved or plan.estimator.searched:
             raise
         solution = _despite(plan, table, constants, refusal)
     refuse_impossible_rows(plan, table, solution.values)
     if plan.estimator.maximisers:
-        solution.maximisers = maximisers_on(plan, table, solution)
+        solution.maximisers |= maximisers_on(plan, table, solution)
         solution.unique = not solution.maximisers
     return solution
 
