@@ -292,9 +292,35 @@ def _standard_monomials(leading: Sequence[tuple[int, ...]], variables: int) -> i
     return found
 
 
+def solution_degree(
+    equations: Sequence[Expr],
+    unknowns: Sequence[Symbol],
+    held: Sequence[Symbol] = (),
+    positive: Sequence[Symbol] = (),
+) -> int | GaveUp:
+    """How many complex solutions the equations have in the unknowns, the `held` symbols and all others generic.
+
+    All other symbols are statistics and must occur linearly. The solutions are conjugate, so that from five on
+    (and where the number is no product of twos and threes) no formula in radicals is to be expected.
+    """
+    fixed = {s: Rational(7 + 3 * i, 11 + i) for i, s in enumerate(held)}
+    written = [e.xreplace(fixed) for e in equations]
+    known = {*unknowns, *fixed}
+    statistics = sorted({s for e in written for s in e.free_symbols} - known, key=lambda s: s.sort_key())
+    system = rational_system(written, unknowns, statistics, positive)
+    return system if isinstance(system, GaveUp) else ml_degree(system)
+
+
 def as_poly(c: PolyElement, symbols: Sequence[Symbol]) -> Poly:
     """A polynomial of the system as a Poly over QQ."""
     return Poly(c.as_expr(*symbols), *symbols, domain=QQ)
 
 
-__all__ = ["RationalSystem", "as_poly", "count_solutions", "ml_degree", "rational_system"]
+__all__ = [
+    "RationalSystem",
+    "as_poly",
+    "count_solutions",
+    "ml_degree",
+    "rational_system",
+    "solution_degree",
+]

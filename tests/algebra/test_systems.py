@@ -7,7 +7,13 @@ from sympy import Expr, Interval, Rational, cos, exp, log, oo, pi, sin, sqrt, sy
 
 from symmle.algebra import GaveUp
 from symmle.algebra.rational_coordinates import rational_coordinates
-from symmle.algebra.systems import RationalSystem, count_solutions, ml_degree, rational_system
+from symmle.algebra.systems import (
+    RationalSystem,
+    count_solutions,
+    ml_degree,
+    rational_system,
+    solution_degree,
+)
 from symmle.sample import Mean
 
 a, b, s, u, v, w, x = symbols("a b s u v w x", real=True)
@@ -111,3 +117,19 @@ def test_coordinates_in_which_equations_are_rational(
         at = {u: Rational(3, 5), v: Rational(-2, 7)}
         direct = equation.xreplace({a: coordinate.back.xreplace({coordinate.new: value})}).xreplace(at)
         assert abs((direct - found.xreplace({coordinate.new: value, **at})).evalf(30)) < 1e-25
+
+
+DEGREES = [
+    ([u - v * a], [a], [], 1),
+    ([a**5 + u * a + v], [a], [], 5),
+    ([a**2 + u * b**2 - v, b**2 + w * a - 1], [a, b], [], 4),
+    ([a**2 + u * b**2 - v], [a], [b], 2),
+    ([u - s**2], [s], [], 1),  # s is positive
+]
+
+
+@pytest.mark.parametrize(("equations", "unknowns", "held", "expected"), DEGREES)
+def test_degrees_of_subsets(
+    equations: list[Expr], unknowns: list[Expr], held: list[Expr], expected: int
+) -> None:
+    assert solution_degree(equations, unknowns, held, [s]) == expected  # type: ignore[arg-type]
