@@ -28,8 +28,10 @@ from sympy import (
     S,
     Symbol,
     Tuple,
+    atan,
     cancel,
     ceiling,
+    erf,
     exp,
     expand,
     expand_mul,
@@ -39,9 +41,12 @@ from sympy import (
     factor_terms,
     floor,
     fraction,
+    log,
     nan,
     oo,
     sign,
+    sinh,
+    tanh,
     together,
     zoo,
 )
@@ -298,6 +303,7 @@ def _summed(row: Expr, columns: Tuple) -> Expr:
 
 def _sign(row: Expr, known: Facts) -> int | None:
     """The sign of a row's slope; powers of encoded products are opened: (m + m w)**a - m**a = m**a ((1 + w)**a - 1)."""
+    row = row.replace(lambda n: isinstance(n, Add) and len(n.args) == 2, lambda n: _rise(n, known))
     found = known.decide_sign(row)
     if found is not None or not row.has(exp) and all(p.exp.is_number for p in row.atoms(Pow)):
         return found
@@ -311,6 +317,16 @@ def _sign(row: Expr, known: Facts) -> int | None:
             return None
         total *= side
     return total
+
+
+def _rise(e: Expr, known: Facts) -> Expr:
+    """c h(u) - c h(v) for an increasing h as a symbol of the sign of c (u - v), where that is known."""
+    (c, h), (d, k) = (t.as_coeff_Mul() for t in e.args)
+    if c != -d or h.func is not k.func or not isinstance(h, erf | exp | log | atan | tanh | sinh):
+        return e
+    side = known.decide_sign(h.args[0] - k.args[0])
+    stand_in = Dummy("h", positive=True)
+    return c * side * stand_in if side in (1, -1) else e
 
 
 def _opened(e: Expr) -> Expr:

@@ -14,6 +14,7 @@ from sympy import (
     Min,
     Mul,
     Pow,
+    S,
     Symbol,
     Tuple,
     cancel,
@@ -70,14 +71,16 @@ def positive(e: Expr, declaration: Declaration, known: Facts) -> list[Condition]
     e = factor_terms(expand(e))
     if isinstance(e, Pow) and e.exp.is_number and (e.exp > 0 or e.exp.is_odd):
         return positive(e.base, declaration, known)
-    found: list[Condition] = []
+    direction, open_factors = 1, []
     for factor in Mul.make_args(e):
-        if factor.is_number:
-            continue
-        if e.is_Mul and known.decide_sign(factor) == 1:
-            continue
-        found += _positive_factor(factor, declaration, known)
-    return found
+        sign = known.decide_sign(factor) if factor.is_number or e.is_Mul else None
+        if sign in (1, -1):
+            direction *= sign
+        else:
+            open_factors.append(factor)
+    if not open_factors:
+        return [] if direction == 1 else [Condition(Gt(e, 0, evaluate=False), "in the parameter space")]
+    return _positive_factor(direction * Mul(*open_factors), declaration, known)
 
 
 def _positive_factor(e: Expr, declaration: Declaration, known: Facts) -> list[Condition]:
@@ -92,7 +95,9 @@ def _positive_factor(e: Expr, declaration: Declaration, known: Facts) -> list[Co
             return []
         if e == o and isinstance(o, Maximum):
             inner = o.summand.args[0] if isinstance(o.summand, Abs) else o.summand
-            return [Condition(Gt(e, 0, evaluate=False), "not all at the edge", (inner, e * 0))]
+            return [Condition(Gt(e, 0, evaluate=False), "not all at the edge", (inner, S.Zero))]
+        if e == -o and isinstance(o, Minimum):
+            return [Condition(Lt(o, 0, evaluate=False), "not all at the edge", (o.summand, S.Zero))]
     elif known.decide_sign(e) == 1:
         return []
     return [Condition(Gt(e, 0, evaluate=False), "in the parameter space")]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 from sympy import Interval
 
 from symmle import Model, derive, fit
@@ -182,6 +183,30 @@ ROWS: dict[str, Row] = {
         one(lambda a, b: 0, lambda a, b: b, lambda x, a, b: np.log(a / b) + (a - 1) * np.log(x / b)),
         uniform(0.5, 30),
         lambda d, w: {"b": d["x"].max(), "a": 1 / (np.log(d["x"].max()) - mean(np.log(d["x"]), w))},
+        least=2,
+    ),
+    "uniform below zero": Row(
+        model("-1/theta", "[theta, 0]", theta="(-oo, 0)"),
+        one(lambda theta: theta, lambda theta: 0, lambda x, theta: -np.log(-theta)),
+        uniform(-3.2, 0),
+        lambda d, w: {"theta": d["x"].min()},
+    ),
+    "uniform to a whole number": Row(
+        model("1/N", "(0, N)", N="integer >= 1"),
+        one(lambda N: 0, lambda N: N, lambda x, N: -np.log(N)),
+        uniform(0, 7.2),
+        lambda d, w: {"N": np.floor(d["x"].max()) + 1},
+        whole=("N",),
+    ),
+    "truncated normal": Row(
+        model("sqrt(2/pi)*exp(-x**2/2)/(erf(b/sqrt(2)) - erf(a/sqrt(2)))", "[a, b]", a="real", b="real"),
+        one(
+            lambda a, b: a,
+            lambda a, b: b,
+            lambda x, a, b: norm.logpdf(x) - np.log(norm.cdf(b) - norm.cdf(a)) if b > a else -np.inf,
+        ),
+        uniform(-1.5, 2),
+        lambda d, w: {"a": d["x"].min(), "b": d["x"].max()},
         least=2,
     ),
     "truncated exponential": Row(
