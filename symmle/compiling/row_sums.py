@@ -55,9 +55,18 @@ class RowSums:
         In columns and parameters, each with at least one column.
     columns, parameters
         Their symbols; the order of the arguments.
+    statistics
+        Functions of columns and `constants` alone, summed on the way by `keep`.
     """
 
-    def __init__(self, functions: Sequence[Expr], columns: Sequence[Symbol], parameters: Sequence[Symbol]):
+    def __init__(
+        self,
+        functions: Sequence[Expr],
+        columns: Sequence[Symbol],
+        parameters: Sequence[Symbol],
+        statistics: Sequence[Expr] = (),
+        constants: Sequence[Symbol] = (),
+    ):
         self.columns, self.parameters = tuple(columns), tuple(parameters)
         self.size = len(functions)
         names: dict[Symbol, Symbol] = {
@@ -68,7 +77,10 @@ class RowSums:
         bodies = [_shared(stable(with_powers_as_exponentials(f))).xreplace(names) for f in functions]
         bodies, self._kept_names, kept = _kept_apart(bodies, data, known)
         self._columns = [names[c] for c in columns]
-        self._make_kept = _compiled(self._columns, kept) if kept else None
+        fixed = [_shared(stable(with_powers_as_exponentials(e))).xreplace(names) for e in statistics]
+        self.statistics = len(fixed)
+        wanted = [*self._columns, *(names[k] for k in constants)]
+        self._make_kept = _compiled(wanted, [*kept, *fixed]) if kept or fixed else None
         steps, results = cse(bodies, order="none") if bodies else ([], [])
         ahead, scalars = [], set(known)
         for name, body in steps:  # what depends on no row is computed once a call
@@ -86,18 +98,25 @@ class RowSums:
         used = [*self._columns, *self._kept_names, *numbers, *self._scalar_names]
         self._block = _compiled(used, results, cse=lambda _: (later, results)) if results else None
 
-    def keep(self, columns: Sequence[Array]) -> list[Array]:
-        """The functions of data alone that every call needs, for these columns."""
+    def keep(
+        self, columns: Sequence[Array], weights: Array | None = None, constants: Sequence[float] = ()
+    ) -> tuple[list[Array], list[float]]:
+        """The functions of data alone that every call needs, and the sums of the statistics: one pass."""
         if self._make_kept is None:
-            return []
+            return [], []
         rows = len(columns[0])
         found = [np.empty(rows) for _ in self._kept_names]
+        parts: list[list[float]] = [[] for _ in range(self.statistics)]
         with np.errstate(all="ignore"):
             for low in range(0, rows, ROWS):
-                block = self._make_kept(*(c[low : low + ROWS] for c in columns))
-                for whole, part in zip(found, block, strict=True):
-                    whole[low : low + ROWS] = part
-        return found
+                high = low + ROWS
+                block = self._make_kept(*(c[low:high] for c in columns), *constants)
+                for whole, part in zip(found, block, strict=False):
+                    whole[low:high] = part
+                w = None if weights is None else weights[low:high]
+                for sums, value in zip(parts, block[len(found) :], strict=True):
+                    sums.append(_summed(value, w, min(high, rows) - low))
+        return found, [_total(p) for p in parts]
 
     def __call__(
         self, columns: Sequence[Array], kept: Sequence[Array], weights: Array | None, theta: Sequence[float]
@@ -118,7 +137,14 @@ class RowSums:
                 count = min(high, rows) - low
                 for found, value in zip(parts, block, strict=True):
                     found.append(_summed(value, w, count))
-        return [math.fsum(p) if all(map(math.isfinite, p)) else math.nan for p in parts]
+        return [_total(p) for p in parts]
+
+
+def _total(parts: list[float]) -> float:
+    try:
+        return math.fsum(parts)
+    except (OverflowError, ValueError):  # inf - inf
+        return math.nan
 
 
 def _summed(value: Any, weights: Array | None, count: int) -> float:

@@ -56,12 +56,11 @@ class CompiledLikelihood:
         found: list[str] = []
         for k, form in enumerate(self._model.forms, 1):
             for title, sums in (
-                ("statistics", form.fixed),
                 ("functions of a pass for the value", form.heights),
                 ("functions of a pass for value, score and Hessian", form.moving),
             ):
                 parts: list[tuple[str, Callable[..., Any] | None]] = [
-                    ("kept with the rows", sums._make_kept),
+                    ("kept with the rows, and statistics", sums._make_kept),
                     ("once a call", sums._ahead),
                     ("each block of rows", sums._block),
                 ]

@@ -24,10 +24,12 @@ from symmle.fitting.surface_sums import LikelihoodSums, Rows, SumsOnRows, rows_o
 
 Array = NDArray[Any]
 LARGE = 4000  # rows from which this way is taken
-FEW, MANY = 256, 4096  # rows of the search and of the subsample
+FEW, MANY, MORE = 256, 4096, 16384  # rows of the search, and of the subsample for small and large tables
 TRIALS = 48
 STEPS = 60
 FAR = 40.0  # in free coordinates: towards the edge of the parameter space
+GUIDED = 0.2  # length of a step from which the subsample guides it
+CLOSE_GUIDED = 3e-6  # a guided step after which the next would be below rounding
 CLOSE = 1e-7  # a step, per observation, after which the next one would be below rounding
 BEND = 1e-11  # least eigenvalue of the scaled Hessian
 
@@ -54,17 +56,21 @@ def solve_large(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solut
     numbers = [float(constants[c]) for c in model.constants]
     rows = _compressed(rows_of(table, plan.derivation.likelihood), plan)
     random = np.random.default_rng(20)
-    few, many = _drawn(rows, FEW, random), _drawn(rows, MANY, random)
+    few = _drawn(rows, FEW, random)
+    many = _drawn(rows, min(max(MANY, table.rows // 40), MORE), random)
     start = _search(
         model.on(few, numbers), coordinates, _trials(coordinates, few, random), 1 if plan.is_proved else 4
     )
     if start is None:
         return None
-    middle = climb(model.on(many, numbers), coordinates, start.theta, 1e-4)
+    subsample = model.on(many, numbers)
+    middle = climb(subsample, coordinates, start.theta, 1e-4)
     if middle is None:
         return None
     full = model.on(rows, numbers)
-    end = climb(full, coordinates, middle.theta, CLOSE)
+    end = climb(
+        full, coordinates, middle.theta, CLOSE, subsample if many[0][0][0] is not rows[0][0][0] else None
+    )
     if end is None:
         return None
     values = {p: CONTEXT.mpf(v) for p, v in zip(plan.parameters, end.theta, strict=True)}
@@ -190,51 +196,102 @@ def _search(
     return best
 
 
+class _Free:
+    """l per observation as a function of free coordinates."""
+
+    def __init__(self, sums: SumsOnRows, coordinates: Sequence[Coordinate]):
+        self.sums, self.coordinates = sums, coordinates
+        self.n = max(sums.n, 1.0)
+
+    def theta(self, t: Array) -> list[float]:
+        return [c.value(v) for c, v in zip(self.coordinates, t, strict=True)]
+
+    def at(self, t: Array) -> tuple[float, Array, Array] | None:
+        """l, gradient and Hessian, or None where one is not finite."""
+        theta = self.theta(t)
+        height, gradient, hessian = self.sums.derivatives(theta)
+        slopes = np.array([c.slopes(v) for c, v in zip(self.coordinates, theta, strict=True)])
+        g = gradient * slopes[:, 0] / self.n
+        h = (hessian * np.outer(slopes[:, 0], slopes[:, 0]) + np.diag(gradient * slopes[:, 1])) / self.n
+        if not (math.isfinite(height) and np.isfinite(g).all() and np.isfinite(h).all()):
+            return None
+        return height, g, h
+
+
 def climb(
-    sums: SumsOnRows, coordinates: Sequence[Coordinate], theta: Sequence[float], close: float
+    sums: SumsOnRows,
+    coordinates: Sequence[Coordinate],
+    theta: Sequence[float],
+    close: float,
+    subsample: SumsOnRows | None = None,
 ) -> Ascent | None:
-    """Newton's method in free coordinates, each step an ascent; None where it does not end at a maximum inside."""
+    """Newton's method in free coordinates, each step an ascent; None where it does not end at a maximum inside.
+
+    With a subsample the step goes to the root of the score with its curvature taken from there:
+    g(t + s) ~ g(t) + H s + [g_sub(t + s) - g_sub(t) - H_sub s], so that the error of a step is that of Newton's
+    times the sampling error of the subsample (Jordan, Lee and Yang 2019, section 2).
+    """
+    free = _Free(sums, coordinates)
+    guide = None if subsample is None else _Free(subsample, coordinates)
     try:
         t = np.array([c.at(v) for c, v in zip(coordinates, theta, strict=True)])
     except ValueError:
         return None
-    n = max(sums.n, 1.0)
-    height, gradient, hessian = sums.derivatives(theta)
-    theta = list(theta)
+    here = free.at(t)
+    ended = [math.isfinite(c.low) or math.isfinite(c.high) for c in coordinates]
     for step in range(1, STEPS + 1):
-        if not (math.isfinite(height) and np.isfinite(gradient).all() and np.isfinite(hessian).all()):
+        if here is None:
             return None
-        slopes = np.array([c.slopes(v) for c, v in zip(coordinates, theta, strict=True)])
-        g = gradient * slopes[:, 0] / n
-        h = (hessian * np.outer(slopes[:, 0], slopes[:, 0]) + np.diag(gradient * slopes[:, 1])) / n
+        height, g, h = here
         size = np.sqrt(np.maximum(np.abs(np.diag(h)), 1e-300))
         values, vectors = np.linalg.eigh(h / np.outer(size, size))
         flipped = np.maximum(np.abs(values), 1e-8)
-        move = vectors @ ((vectors.T @ (g / size)) / flipped) / size
+        inverse = (vectors / flipped) @ vectors.T / np.outer(size, size)
+        move = inverse @ g
         length = math.sqrt(max(float(g @ move), 0.0))  # per observation, in units of its own spread
-        if length < close:
-            bent = values[-1] < -BEND and np.abs(t).max() < FAR
-            theta = [c.value(v) for c, v in zip(coordinates, t + move, strict=True)]
+        bent = bool(values[-1] < -BEND)
+        guided = guide is not None and bent and length < GUIDED
+        if guided:
+            move = _guided(guide, t, g, inverse, move)  # type: ignore[arg-type]
+        if length < (CLOSE_GUIDED if guided else close):
+            if not bent or np.abs(t).max() >= FAR:
+                return None
             ratio = float(np.abs(values).max() / max(np.abs(values).min(), 1e-300))
-            return Ascent(theta, height, step, float(np.abs(g).max()), ratio) if bent else None
-        longest = float(np.abs(move * _unit(coordinates, theta)).max())
+            return Ascent(free.theta(t + move), height, step, float(np.abs(g).max()), ratio)
+        longest = float(np.abs(move * _unit(coordinates, free.theta(t))).max())
         move = move if longest <= 2.0 else move * (2.0 / longest)
         for _ in range(30):
-            trial = t + move
-            there = [c.value(v) for c, v in zip(coordinates, trial, strict=True)]
-            risen, slope, bend = sums.derivatives(there)
-            if math.isfinite(risen) and risen >= height - 1e-12 * abs(height):
+            there = free.at(t + move)
+            if there is not None and there[0] >= height - 1e-12 * abs(height):
                 break
             move = move / 4
         else:
             return None
-        t, theta, height, gradient, hessian = trial, there, risen, slope, bend
-        if (
-            np.abs(t[[math.isfinite(c.low) or math.isfinite(c.high) for c in coordinates]]).max(initial=0.0)
-            > FAR
-        ):
+        t, here = t + move, there
+        if np.abs(t[ended]).max(initial=0.0) > FAR:
             return None
     return None
+
+
+def _guided(guide: _Free, t: Array, g: Array, inverse: Array, move: Array) -> Array:
+    """The step with the curvature of the score taken from a subsample; Newton's own where that does not help."""
+    start = guide.at(t)
+    if start is None:
+        return move
+    found = move
+    for _ in range(3):
+        there = guide.at(t + found)
+        if there is None:
+            return move
+        rest = there[1] - start[1] - start[2] @ found
+        better = inverse @ (g + rest)
+        if not np.isfinite(better).all() or np.abs(better - move).max() > 0.5 * np.abs(move).max():
+            return move
+        settled = np.abs(better - found).max() <= 1e-6 * np.abs(move).max()
+        found = better
+        if settled:
+            break
+    return found
 
 
 def _unit(coordinates: Sequence[Coordinate], theta: Sequence[float]) -> Array:

@@ -31,7 +31,7 @@ class _Form:
     """One sample: its statistics' functions and the functions of a pass."""
 
     columns: tuple[Symbol, ...]
-    fixed: RowSums
+    fixed: int  # how many statistics `moving` sums when it keeps what is free of parameters
     moving: RowSums
     heights: RowSums  # the moving functions without derivatives
 
@@ -102,9 +102,9 @@ class LikelihoodSums:
             self.forms.append(
                 _Form(
                     ordered,
-                    RowSums(fixed, ordered, self.constants),
-                    RowSums(moving, ordered, known),
-                    RowSums(heights, ordered, known),
+                    len(fixed),
+                    RowSums(moving, ordered, known, fixed, self.constants),
+                    RowSums(heights, ordered, known, fixed, self.constants),
                 )
             )
             inputs.append(names.setdefault(("n", 0), Dummy("n")))
@@ -138,28 +138,29 @@ class SumsOnRows:
         self.model, self.rows, self.constants = model, rows, constants
         self.passes = 0
         self.n = sum(n for _, _, n in rows)
-        self._fixed = []
-        for form, (columns, weights, _) in zip(model.forms, rows, strict=True):
-            kept = form.fixed.keep(columns) if form.fixed.size else []
-            self._fixed.append(form.fixed(columns, kept, weights, self.constants))
-            self.passes += bool(form.fixed.size)
+        self._fixed: list[list[float]] | None = None
         self._kept: dict[str, list[list[Array]]] = {}
 
-    def _of(self, which: str) -> list[list[Array]]:
+    def _of(self, which: str) -> tuple[list[list[Array]], list[list[float]]]:
+        """What is free of parameters: columns to keep and the statistics, by one pass when first needed."""
         if which not in self._kept:
-            self._kept[which] = [
-                getattr(form, which).keep(columns)
-                for form, (columns, _, _) in zip(self.model.forms, self.rows, strict=True)
+            made = [
+                getattr(form, which).keep(columns, weights, self.constants)
+                for form, (columns, weights, _) in zip(self.model.forms, self.rows, strict=True)
             ]
-        return self._kept[which]
+            self.passes += any(getattr(form, which)._make_kept is not None for form in self.model.forms)
+            self._kept[which] = [kept for kept, _ in made]
+            self._fixed = [sums for _, sums in made]
+        assert self._fixed is not None
+        return self._kept[which], self._fixed
 
     def value(self, theta: Sequence[float]) -> float:
         """l(theta); nan where a row has none."""
         inputs: list[float] = []
         point = [*map(float, theta), *self.constants]
-        kept = self._of("heights")
+        kept, statistics = self._of("heights")
         for form, (columns, weights, n), fixed, own in zip(
-            self.model.forms, self.rows, self._fixed, kept, strict=True
+            self.model.forms, self.rows, statistics, kept, strict=True
         ):
             inputs += [n, *fixed, *form.heights(columns, own, weights, point)]
         self.passes += any(form.heights.size for form in self.model.forms)
@@ -170,9 +171,9 @@ class SumsOnRows:
         """l, its gradient and its Hessian at theta."""
         inputs: list[float] = []
         point = [*map(float, theta), *self.constants]
-        kept = self._of("moving")
+        kept, statistics = self._of("moving")
         for form, (columns, weights, n), fixed, own in zip(
-            self.model.forms, self.rows, self._fixed, kept, strict=True
+            self.model.forms, self.rows, statistics, kept, strict=True
         ):
             inputs += [n, *fixed, *form.moving(columns, own, weights, point)]
         self.passes += any(form.moving.size for form in self.model.forms)
