@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sympy import Expr, Interval, Rational, cos, exp, log, oo, pi, sin, sqrt, symbols, tan
+from sympy import Expr, Interval, Rational, cos, exp, log, oo, pi, simplify, sin, sqrt, symbols, tan
 
 from symmle.algebra import GaveUp
 from symmle.algebra.rational_coordinates import rational_coordinates
@@ -14,6 +14,7 @@ from symmle.algebra.systems import (
     rational_system,
     solution_degree,
 )
+from symmle.algebra.systems_rational import rational_solution
 from symmle.sample import Mean
 
 a, b, s, u, v, w, x = symbols("a b s u v w x", real=True)
@@ -133,3 +134,46 @@ def test_degrees_of_subsets(
     equations: list[Expr], unknowns: list[Expr], held: list[Expr], expected: int
 ) -> None:
     assert solution_degree(equations, unknowns, held, [s]) == expected  # type: ignore[arg-type]
+
+
+p, q = symbols("p q", positive=True)
+SOLUTIONS: list[tuple[list[Expr], list[Expr], dict[Expr, Expr]]] = [
+    ([u - v * a], [a], {a: u / v}),
+    ([(u - a) / s**2, -1 / s + (v - 2 * a * u + a**2) / s**3], [a, s], {a: u, s: sqrt(v - u**2)}),
+    ([(v - 2 * u * a + a**2) / s**3 - 1 / s, (u - a) / s**2 * w], [a, s], {a: u, s: sqrt(v - u**2)}),
+    ([p / s - q, a - u * s], [a, s], {s: p / q, a: p * u / q}),
+    (  # equal variances: b is the covariance, a the variance
+        [
+            -a / (a**2 - b**2) + (2 * a * (a * w - b * v) / (a**2 - b**2) - w) / (a**2 - b**2),
+            b / (a**2 - b**2) + (-2 * b * (a * w - b * v) / (a**2 - b**2) + v) / (a**2 - b**2),
+        ],
+        [a, b],
+        {a: w, b: v},
+    ),
+]
+
+
+@pytest.mark.parametrize(("equations", "unknowns", "expected"), SOLUTIONS)
+def test_one_complex_solution_is_rational(
+    equations: list[Expr], unknowns: list[Expr], expected: dict[Expr, Expr]
+) -> None:
+    found = rational_solution(equations, unknowns, [s])  # type: ignore[arg-type]
+    assert isinstance(found, dict)
+    assert {k: simplify(found[k] - e) for k, e in expected.items()} == dict.fromkeys(expected, 0)  # type: ignore[index]
+
+
+NOT_RATIONAL = [
+    ([a**2 - u], [a], "2 complex solutions"),
+    ([exp(a) - u], [a], "not rational"),
+    ([a * b - u, a * b - u], [a, b], "isolated"),
+    ([a**2 + u * b**2 - v, b**2 + w * a - 1], [a, b], "4 complex solutions"),
+]
+
+
+@pytest.mark.parametrize(("equations", "unknowns", "reason"), NOT_RATIONAL)
+def test_several_complex_solutions_are_not_rational(
+    equations: list[Expr], unknowns: list[Expr], reason: str
+) -> None:
+    found = rational_solution(equations, unknowns)  # type: ignore[arg-type]
+    assert isinstance(found, GaveUp)
+    assert reason in found.reason
