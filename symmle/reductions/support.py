@@ -14,7 +14,8 @@ from sympy import Expr, FiniteSet, Gt, Interval, Lt, Symbol, Tuple, expand
 from symmle.algebra import Facts, compile_expression
 from symmle.certify.competitors import contains
 from symmle.certify.composed import compose
-from symmle.certify.monotone import ClippedByLimits, MonotoneOnSupport, Slope, facts_inside, widths
+from symmle.certify.monotone import ClippedByLimits, MonotoneOnSupport
+from symmle.certify.monotone_slopes import Slope, facts_inside, widths
 from symmle.declare.declaration import Declaration
 from symmle.estimator import BySymbol, Certificate, Estimator, Face, Kind, StationaryPoint
 from symmle.family import support_parameters

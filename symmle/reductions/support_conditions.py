@@ -26,7 +26,7 @@ from sympy import (
 from sympy.core.relational import Ge, Gt, Le, Lt, Ne
 
 from symmle.algebra import Facts, GaveUp, attempt_within
-from symmle.certify.monotone import facts_inside, support_ends
+from symmle.certify.monotone_slopes import facts_inside, support_ends
 from symmle.declare.declaration import Declaration
 from symmle.inequalities import not_all_equal
 from symmle.likelihood import Likelihood

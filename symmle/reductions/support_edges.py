@@ -18,7 +18,7 @@ from sympy import (
 from sympy.core.relational import Gt, Lt, Relational
 
 from symmle.algebra import Facts
-from symmle.certify.monotone import (
+from symmle.certify.monotone_slopes import (
     Slope,
     Turn,
     decide_slope,

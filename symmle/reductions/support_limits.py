@@ -36,7 +36,7 @@ from sympy import (
 from sympy.core.relational import Ge, Gt, Le, Lt, Relational
 
 from symmle.algebra import Facts
-from symmle.certify.monotone import is_whole, support_ends, widths
+from symmle.certify.monotone_slopes import is_whole, support_ends, widths
 from symmle.declare.declaration import Declaration
 from symmle.sample import Maximum, Minimum
 

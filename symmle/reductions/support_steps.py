@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sympy import Expr, Integer, Interval, Symbol, Tuple, oo
 
-from symmle.certify.monotone import Turn
+from symmle.certify.monotone_slopes import Turn
 from symmle.declare.declaration import Declaration
 from symmle.likelihood import Likelihood
 from symmle.record import Relation, Step
