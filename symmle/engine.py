@@ -76,7 +76,10 @@ class Run:
     def _mark_edges(self) -> None:
         """Say of an estimator by the score that the edge of a support is still to be looked at."""
         if self.edges and self.outcome.estimator is not None:
-            self.outcome.estimator = replace(self.outcome.estimator, edges=self.edges)
+            names = ", ".join(map(str, self.edges))
+            note = f"the support depends on {names}: its edge is looked at where the data are known"
+            estimator = self.outcome.estimator
+            self.outcome.estimator = replace(estimator, edges=self.edges, notes=(*estimator.notes, note))
 
     # --- the way of a model ---------------------------------------------------------------------
     def _derive(self) -> None:

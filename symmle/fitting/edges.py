@@ -99,10 +99,10 @@ def solve_with_edges(
         and edge is not None
         and (top is None or edge.height > top.height + _slack(top.height))
     ):
-        _refuse_far(plan, levels, edge.height)
+        _refuse_far(surface, levels, edge.height)
         return _at_edge(plan, table, constants, edge)
     if top is None:
-        _refuse_far(plan, levels, -math.inf)
+        _refuse_far(surface, levels, -math.inf)
         special = _what_is_wrong(plan, table)
         if special:
             raise _no_interior_maximum(plan, frames, special)
@@ -111,7 +111,7 @@ def solve_with_edges(
             "at the edge of the support that is a maximum. Pass a start near the maximum."
         )
     if unbounded is None:
-        _refuse_far(plan, levels, top.height + _slack(top.height))
+        _refuse_far(surface, levels, top.height + _slack(top.height))
     ends = [_polished(surface, c.theta) for c in _rivals(surface, done, top)]
     values, tied = best_of(plan, [(log_likelihood_at(plan, table, v), v) for v in ends])
     status = f"Newton's method from {tried} starts; the best interior maximum by log-likelihood."
@@ -145,8 +145,8 @@ def _no_interior_maximum(plan: Plan, frames: list[Frame], special: str) -> NoMax
         heights = [maximised(frame, frame.unit, start, patience)[0] for patience in (40, 160, 640)]
         rising = rising or all(b > a + 3 for a, b in zip(heights, heights[1:], strict=False))
     return NoMaximumError(
-        f"{plan.name}: the likelihood has no maximum on this data{special}: no interior maximum was found, and there is "
-        f"none at the edge of the support{'; it grows without bound' if rising else ''}.",
+        f"{plan.name}: the likelihood has no maximum on this data{special}: no interior maximum was found, and "
+        f"there is none at the edge of the support{'; it grows without bound' if rising else ''}.",
         supremum={"log_likelihood": math.inf} if rising else None,
     )
 
@@ -238,14 +238,18 @@ def _on_all_rows(verdict: Verdict) -> Verdict:
     return Verdict(whole, "finite", height, t, verdict.path)
 
 
-def _refuse_far(plan: Plan, levels: Mapping[Frame, list[tuple[float, float, Any]]], top: float) -> None:
+def _refuse_far(surface: Surface, levels: Mapping[Frame, list[tuple[float, float, Any]]], top: float) -> None:
     """NoMaximumError where l is higher, and still rises, as an edge goes away from the data."""
+    plan = surface.plan
     for frame, profile in levels.items():
-        if len(profile) < 2:
+        points = [frame.theta(eps, t) for eps, _, t in profile[-2:]]
+        if len(points) < 2 or points[0] is None or points[1] is None:
             continue
-        (_, before, _), (eps, height, t) = profile[-2:]
+        before, height = (
+            surface.height([float(point[p]) for p in plan.parameters]) for point in points if point
+        )
         if height > top + 1e-7 * (1 + abs(height)) and height > before:
-            estimates = {str(p): float(v) for p, v in (frame.theta(eps, t) or {}).items()}
+            estimates = {str(p): float(v) for p, v in points[1].items()}
             raise NoMaximumError(
                 f"{plan.name}: the likelihood has no maximum on this data: it rises as {frame.edge.gap} -> oo "
                 f"(log-likelihood {height:.10g} at {', '.join(f'{k} = {v:.6g}' for k, v in estimates.items())}).",

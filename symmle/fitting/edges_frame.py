@@ -23,8 +23,8 @@ from symmle.fitting.coordinates import Coordinate
 from symmle.fitting.plan import Plan
 from symmle.fitting.surface import ends_in
 
-MOST_ROWS = 1024
-MOST_PRECISE_ROWS = 256
+MOST_ROWS = 200
+MOST_PRECISE_ROWS = 512
 
 Array = NDArray[Any]
 Point = Sequence[float] | Array

@@ -59,35 +59,67 @@ def _joins(e: Expr, relation: Relational, columns: tuple[Symbol, ...], facts: Fa
     return True
 
 
+def is_smooth_at(e: Expr, node: Expr, columns: tuple[Symbol, ...], facts: Facts) -> bool:
+    """Whether e is continuously differentiable where the argument of an absolute value in it is 0."""
+    answer = attempt_within(4.0, _turns, e, node, columns, facts)
+    return not isinstance(answer, GaveUp) and answer
+
+
+def _turns(e: Expr, node: Expr, columns: tuple[Symbol, ...], facts: Facts) -> bool:
+    found = [x for x in columns if x in node.free_symbols]
+    if not isinstance(node, Abs) or len(found) != 1:
+        return False
+    (x,) = found
+    name, place = solve_linear(node.args[0], symbols=[x])
+    if name != x or place.has(x):
+        return False
+    sides = [_beside(e, x, place, side, facts) for side in (-1, 1)]
+    if sides[0] is None or sides[1] is None:
+        return False
+    difference = sides[1] - sides[0]
+    return all(simplify(order.xreplace({x: place})) == 0 for order in (difference, difference.diff(x)))
+
+
 def _beside(e: Expr, x: Symbol, place: Expr, side: int, facts: Facts) -> Expr | None:
     """The branch of e next to x = place on one side; None where a condition is not decided there."""
     truth = {}
     for piece in e.atoms(Piecewise):
         for _, condition in piece.args:
             for relation in condition.atoms(Relational):
-                sign = _sign_beside(relation.gts - relation.lts, x, place, side, facts) if isinstance(
-                    relation, ORDERED
-                ) else None  # fmt: skip
+                if not isinstance(relation, ORDERED):
+                    return None
+                sign = _sign_beside(relation.gts - relation.lts, x, place, side, facts)
                 if sign is None:
                     return None
                 truth[relation] = S.true if sign == 1 else S.false
-    found = e.xreplace(truth)
+    found = _without_abs(e.xreplace(truth), x, place, side, facts)
     return None if found.has(Piecewise) else found
+
+
+def _without_abs(e: Expr, x: Symbol, place: Expr, side: int, facts: Facts) -> Expr:
+    """e with the absolute values opened whose sign beside x = place is known."""
+    known = {}
+    for a in e.atoms(Abs):
+        sign = _sign_of_plain(a.args[0], x, place, side, facts)
+        if sign is not None:
+            known[a] = a.args[0] * sign
+    return e.xreplace(known)
 
 
 def _sign_beside(h: Expr, x: Symbol, place: Expr, side: int, facts: Facts) -> int | None:
     """The sign of h just beside x = place."""
-    known = {
-        a: a.args[0] * s for a in h.atoms(Abs) if (s := facts.decide_sign(a.args[0].xreplace({x: place})))
-    }
-    h = h.xreplace(known)
+    h = _without_abs(h, x, place, side, facts)
+    return None if h.has(Abs) else _sign_of_plain(h, x, place, side, facts)
+
+
+def _sign_of_plain(h: Expr, x: Symbol, place: Expr, side: int, facts: Facts) -> int | None:
     if h.has(Abs):
         return None
     at = simplify(h.xreplace({x: place}))
-    if at == 0:
-        slope = facts.decide_sign(simplify(h.diff(x)).xreplace({x: Dummy(real=True)}))
-        return None if slope is None else slope * side or None
-    return facts.decide_sign(at) or None
+    if at != 0:
+        return facts.decide_sign(at) or None
+    slope = facts.decide_sign(simplify(h.diff(x)).xreplace({x: Dummy(real=True)}))
+    return slope * side or None if slope is not None else None
 
 
-__all__ = ["rough_joint"]
+__all__ = ["is_smooth_at", "rough_joint"]

@@ -24,7 +24,7 @@ from sympy import (
 
 from symmle.family import support_parameters
 from symmle.likelihood import Likelihood, NormalForm
-from symmle.strategies.joints import rough_joint
+from symmle.strategies.joints import is_smooth_at, rough_joint
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,9 @@ def _kink(form: NormalForm, free: set[Symbol], likelihood: Likelihood) -> Obstac
                 smooth |= power.base.atoms(Abs)
     outside = _without_conditions(e)
     for node in outside.atoms(Abs, Max, Min, floor, ceiling, sign):
-        if node.free_symbols & free and node not in smooth and not _inside_log(outside, node):
+        if not node.free_symbols & free or node in smooth or _inside_log(outside, node):
+            continue
+        if not is_smooth_at(e, node, form.part.all_columns, likelihood.facts):
             return Obstacle(
                 "kink", f"the log-likelihood has kinks: {node} holds a parameter and is not smooth"
             )
