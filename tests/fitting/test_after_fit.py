@@ -14,7 +14,7 @@ from scipy import stats
 
 from symmle import Model, derive, fit
 from symmle.derivation import Derivation
-from symmle.errors import DataError, NotDerivedError
+from symmle.errors import DataError, NoMaximumError, NotDerivedError
 from symmle.fitting.comparing import side_by_side
 from symmle.fitting.distribution import FittedDistribution
 from symmle.fitting.goodness import distances
@@ -353,3 +353,36 @@ def test_compiled_functions_are_the_likelihood_and_its_derivatives(law: str) -> 
         at.log_likelihood([1.0])
     with pytest.raises(ValueError, match="Expected values"):
         at.score({"unknown": 1.0})
+
+
+@pytest.mark.parametrize("law", ["gamma", "weibull", "poisson", "logistic"])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_many_groups_are_fitted_at_once_as_one_by_one(law: str, mixed: bool) -> None:
+    groups = np.repeat([f"g{k}" for k in range(30)], 25)
+    x = drawn(law, 750)
+    if mixed:
+        groups = np.random.default_rng(2).permutation(groups)
+    weights = np.random.default_rng(3).integers(1, 4, 750).astype(float)
+    found = fit(derived(law), {"x": x, "group": groups}, weights=weights, by="group")
+    assert list(found) == list(dict.fromkeys(groups)) and len(found) == 30
+    for group in ("g0", "g17"):
+        rows = groups == group
+        alone = fit(derived(law), x[rows], weights=weights[rows])
+        assert found[group].estimates == pytest.approx(alone.estimates, rel=1e-9)
+        assert found[group].log_likelihood == pytest.approx(alone.log_likelihood, rel=1e-10)
+        assert found[group].standard_errors == pytest.approx(alone.standard_errors, rel=1e-6)
+    place = list(found).index("g17")
+    assert {k: v[place] for k, v in found.estimates.items()} == found["g17"].estimates
+    assert list(found.to_frame().index) == list(found)
+
+
+def test_a_group_that_has_no_maximum_is_named() -> None:
+    x = np.concatenate([drawn("gamma", 475), np.full(25, 2.0)])
+    groups = np.repeat(np.arange(20), 25)
+    with pytest.raises(NoMaximumError):
+        fit(derived("gamma"), x, by=groups)
+    x[30] = -1.0
+    with pytest.raises(DataError, match="group 1"):
+        fit(derived("gamma"), x, by=groups)
+    with pytest.raises(DataError, match="entries"):
+        fit(derived("gamma"), x, by=groups[:-1])

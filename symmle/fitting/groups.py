@@ -1,0 +1,405 @@
+"""Many groups at once: one Newton iteration for all of them, vectorised over the groups; the others one by one.
+
+A group whose iteration does not end at a maximum inside the parameter space is fitted by itself, by the careful ways,
+so that refusals are those of a single fit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sympy import Symbol
+
+from symmle.compiling.columns import column_of, is_table, names_of
+from symmle.compiling.data import Table, read_table
+from symmle.compiling.kernels import CONTEXT
+from symmle.errors import DataError, SymmleError
+from symmle.fitting.coordinates import Coordinate
+from symmle.fitting.large import _coordinates, _model
+from symmle.fitting.plan import Plan
+from symmle.fitting.result import FitResult
+from symmle.fitting.solution import Solution
+from symmle.fitting.surface_sums import LikelihoodSums
+
+Array = NDArray[Any]
+MANY = 16  # groups from which they are fitted together
+STEPS = 50
+CLOSE = 1e-8
+BLOCK = 1 << 16  # rows of whole groups at a time
+
+
+class Groups(Mapping[Any, FitResult]):
+    """Fits by group, in the order in which groups first occur; a result is made when it is looked at.
+
+    Attributes
+    ----------
+    estimates : dict of str to array
+        The estimates of all groups by parameter name, in the order of the groups.
+    """
+
+    def __init__(self, keys: Sequence[Any], estimates: dict[str, Array], make: Callable[[int], FitResult]):
+        self._places = {k: i for i, k in enumerate(keys)}
+        self.estimates = estimates
+        self._make = make
+        self._made: dict[int, FitResult] = {}
+
+    def __getitem__(self, group: Any) -> FitResult:
+        place = self._places[group]
+        if place not in self._made:
+            self._made[place] = self._make(place)
+        return self._made[place]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __repr__(self) -> str:
+        return f"Groups({len(self)} fits of {', '.join(self.estimates)})"
+
+    def to_frame(self) -> Any:
+        """The estimates as a pandas data frame, one row a group (an optional extra)."""
+        import pandas
+
+        return pandas.DataFrame(self.estimates, index=pandas.Index(list(self._places), name="group"))
+
+
+def group_codes(data: Any, by: Any) -> tuple[list[Any], Array]:
+    """The groups in the order of their first rows, and for each row the place of its group."""
+    if isinstance(by, str):
+        if not is_table(data) or by not in names_of(data):
+            raise DataError(
+                f"`by` names the column `{by}`, which the data does not have. Pass a table with it."
+            )
+        values = np.asarray(column_of(data, by))
+    else:
+        values = np.asarray(by)
+    if values.ndim != 1:
+        raise DataError(f"`by` must be one group a row; it has shape {values.shape}.")
+    if values.dtype.kind in "iu" and len(values) and np.all(values[1:] >= values[:-1]):  # sorted already
+        first = np.concatenate([[True], values[1:] != values[:-1]])
+        return values[first].tolist(), np.cumsum(first) - 1
+    known, first_rows, codes = np.unique(values, return_index=True, return_inverse=True)
+    order = np.argsort(first_rows, kind="stable")
+    place = np.empty(len(order), dtype=np.intp)
+    place[order] = np.arange(len(order))
+    return known[order].tolist(), place[codes]
+
+
+def fit_groups(
+    plan: Plan,
+    data: Any,
+    weights: Any,
+    by: Any,
+    constants: dict[Symbol, Any],
+    alone: Callable[[Any, Any], FitResult],
+) -> Groups:
+    """One fit a group.
+
+    Parameters
+    ----------
+    alone
+        The fit of one group from its data and weights.
+    """
+    keys, codes = group_codes(data, by)
+    rows_of_data = _rows(data, by)
+    if rows_of_data is not None and len(codes) != rows_of_data:
+        raise DataError(f"`by` has {len(codes)} entries for {rows_of_data} rows.")
+    order = None if np.all(codes[1:] >= codes[:-1]) else np.argsort(codes, kind="stable")
+    sizes = np.bincount(codes, minlength=len(keys))
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+
+    def rows_of(place: int) -> Any:
+        low, high = starts[place], starts[place + 1]
+        return slice(low, high) if order is None else order[low:high]
+
+    def fit_alone(place: int) -> FitResult:
+        rows = rows_of(place)
+        part_weights = None if weights is None else np.asarray(weights)[rows]
+        try:
+            return alone(_part(data, by, rows), part_weights)
+        except DataError as problem:
+            raise DataError(f"group {keys[place]!r}: {problem}") from problem
+
+    together = None if len(keys) < MANY else _together(plan, data, weights, by, constants, order, starts)
+    names = [str(p) for p in plan.parameters]
+    if together is None:
+        made = [fit_alone(k) for k in range(len(keys))]
+        table = {n: np.array([r.estimates[n] for r in made]) for n in names}
+        return Groups(keys, table, lambda place: made[place])
+    theta, steps, done = together
+    kept: dict[int, FitResult] = {}
+    for place in np.flatnonzero(~done):
+        kept[int(place)] = fit_alone(int(place))
+        theta[:, place] = [kept[int(place)].estimates[n] for n in names]
+
+    def make(place: int) -> FitResult:
+        if place in kept:
+            return kept[place]
+        rows = rows_of(place)
+        part_weights = None if weights is None else np.asarray(weights)[rows]
+        table = read_table(plan.model, _part(data, by, rows), part_weights, constants)
+        values = {p: CONTEXT.mpf(float(v)) for p, v in zip(plan.parameters, theta[:, place], strict=True)}
+        solution = Solution({**constants, **values}, "newton", iterations=int(steps))
+        solution.status = f"Newton's method converged, together with the other groups, in {steps} steps."
+        solution.unique = True if plan.is_proved else None
+        return FitResult(plan.derivation, table, solution)
+
+    return Groups(keys, dict(zip(names, theta, strict=True)), make)
+
+
+def _rows(data: Any, by: Any) -> int | None:
+    if is_table(data):
+        names = [n for n in names_of(data) if n != by]
+        return len(np.asarray(column_of(data, names[0]))) if names else None
+    return len(np.asarray(data))
+
+
+def _part(data: Any, by: Any, rows: Any) -> Any:
+    if is_table(data):
+        return {n: np.asarray(column_of(data, n))[rows] for n in names_of(data) if n != by}
+    return np.asarray(data)[rows]
+
+
+# --- all groups together ---------------------------------------------------------------------------
+
+
+def _together(
+    plan: Plan,
+    data: Any,
+    weights: Any,
+    by: Any,
+    constants: dict[Symbol, Any],
+    order: Array | None,
+    starts: Array,
+) -> tuple[Array, int, Array] | None:
+    """theta of shape (p, groups), the number of steps, and which groups ended; None where this way is not open."""
+    coordinates = _coordinates(plan, constants)
+    declaration = plan.declaration
+    if (
+        coordinates is None
+        or declaration.lags
+        or len(declaration.samples) > 1
+        or declaration.size is not None
+    ):
+        return None
+    if plan.estimator.kind not in ("closed form", "reduced", "numeric") or plan.estimator.edges:
+        return None
+    plain = {n: column_of(data, n) for n in names_of(data) if n != by} if is_table(data) else data
+    try:
+        table = read_table(plan.model, plain, weights, constants)
+    except DataError:
+        return None  # one by one, so that the message names the group
+    if table.samples[0].rows != starts[-1]:
+        return None  # masked rows are left out
+    model = _model(plan)
+    assert model is not None
+    grouped = _Grouped(model, table, order, starts, [float(constants[c]) for c in model.constants])
+    start = _start(plan, table, constants)
+    if start is None:
+        return None
+    return _newton(grouped, coordinates, start)
+
+
+def _start(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> list[float] | None:
+    """The fit of all groups as one sample."""
+    from symmle.fitting.fit import solve
+
+    try:
+        solution = solve(plan, table, constants)
+    except SymmleError:
+        return None
+    return [float(solution.values[p]) for p in plan.parameters]
+
+
+class _Grouped:
+    """The likelihoods of all groups: sums by group of the statistics and of the functions of a pass."""
+
+    def __init__(
+        self, model: LikelihoodSums, table: Table, order: Array | None, starts: Array, constants: list[float]
+    ):
+        self.model, self.constants = model, constants
+        (form,) = model.forms
+        sample = table.samples[0]
+        columns = [sample.columns[c] for c in form.columns]
+        w = sample.weights
+        if order is not None:
+            columns, w = [c[order] for c in columns], None if w is None else w[order]
+        self.columns, self.weights, self.starts = columns, w, starts
+        self.n = np.diff(starts).astype(float) if w is None else np.add.reduceat(w, starts[:-1])
+        self.form = form
+        self.groups = len(starts) - 1
+        self.chunks = self._chunks()
+        self.kept: list[list[Array]] = []
+        statistics: list[list[Array]] = []
+        with np.errstate(all="ignore"):
+            for first, last in self.chunks:
+                low, high = starts[first], starts[last]
+                made = (
+                    ()
+                    if form.moving._make_kept is None
+                    else form.moving._make_kept(*(c[low:high] for c in columns), *constants)
+                )
+                cut = len(form.moving._kept_names)
+                self.kept.append([np.broadcast_to(v, (high - low,)) for v in made[:cut]])
+                statistics.append([self._sum(v, first, last) for v in made[cut:]])
+        self.statistics = [np.concatenate([s[k] for s in statistics]) for k in range(form.fixed)]
+
+    def _chunks(self) -> list[tuple[int, int]]:
+        """Runs of whole groups of about as many rows as a block has."""
+        found, first = [], 0
+        while first < self.groups:
+            last = int(np.searchsorted(self.starts, self.starts[first] + BLOCK, side="right")) - 1
+            last = min(max(last, first + 1), self.groups)
+            found.append((first, last))
+            first = last
+        return found
+
+    def _sum(self, values: Any, first: int, last: int) -> Array:
+        low, high = self.starts[first], self.starts[last]
+        rows = np.broadcast_to(np.asarray(values, dtype=float), (high - low,))
+        if self.weights is not None:
+            rows = rows * self.weights[low:high]
+        found: Array = np.add.reduceat(rows, self.starts[first:last] - low)
+        return found
+
+    def derivatives(self, theta: Array) -> tuple[Array, Array, Array]:
+        """l of shape (G,), gradients (G, p), Hessians (G, p, p)."""
+        moving: list[list[Array]] = []
+        with np.errstate(all="ignore"):
+            if self.form.moving.size:
+                for (first, last), kept in zip(self.chunks, self.kept, strict=True):
+                    moving.append(self._pass(theta[:, first:last], first, last, kept))
+            inputs = [self.n, *self.statistics]
+            inputs += [np.concatenate([m[k] for m in moving]) for k in range(self.form.moving.size)]
+            found = self.model._scalar(*theta, *self.constants, *inputs)
+        p = len(theta)
+        outputs = [np.broadcast_to(np.asarray(v, dtype=float), (self.groups,)) for v in found]
+        gradient = np.stack(outputs[1 : p + 1], axis=1)
+        hessian = np.empty((self.groups, p, p))
+        for (i, j), h in zip(self.model._pairs, outputs[p + 1 :], strict=True):
+            hessian[:, i, j] = hessian[:, j, i] = h
+        return outputs[0], gradient, hessian
+
+    def _pass(self, theta: Array, first: int, last: int, kept: list[Array]) -> list[Array]:
+        form, low, high = self.form.moving, self.starts[first], self.starts[last]
+        counts = np.diff(self.starts[first : last + 1])
+        numbers = [*theta, *self.constants]
+        scalars = form._ahead(*numbers) if form._ahead is not None else ()
+        spread = [np.repeat(v, counts) if np.ndim(v) else v for v in (*numbers, *scalars)]
+        assert form._block is not None
+        block = form._block(*(c[low:high] for c in self.columns), *kept, *spread)
+        return [self._sum(v, first, last) for v in block]
+
+
+def _newton(
+    grouped: _Grouped, coordinates: Sequence[Coordinate], start: list[float]
+) -> tuple[Array, int, Array]:
+    """Newton's method for every group from one start, in free coordinates; a step that does not rise is cut."""
+    groups = grouped.groups
+    t = np.repeat(
+        np.array([c.at(v) for c, v in zip(coordinates, start, strict=True)])[:, None], groups, axis=1
+    )
+    height, g, h = _in_free(grouped, coordinates, t)
+    done = np.zeros(groups, dtype=bool)
+    alive = np.isfinite(height)
+    steps = 0
+    while steps < STEPS:
+        steps += 1
+        move, bent = _steps(g, h)
+        length = np.sqrt(np.maximum(np.einsum("gi,gi->g", g, move), 0.0))
+        ended = alive & ~done & (length < CLOSE) & bent & (np.abs(t).max(axis=0) < 40)
+        t = np.where(ended, t + move.T, t)
+        done |= ended
+        alive &= np.isfinite(length) & ((length >= CLOSE) | done)
+        left = alive & ~done
+        if not left.any():
+            break
+        share = np.where(left, np.minimum(1.0, 2.0 / np.maximum(np.abs(move).max(axis=1), 1e-300)), 0.0)
+        for _ in range(12):
+            trial = t + move.T * share
+            higher, slope, bend = _in_free(grouped, coordinates, trial)
+            bad = left & ~(np.isfinite(higher) & (higher >= height - 1e-12 * np.abs(height)))
+            if not bad.any():
+                break
+            share = np.where(bad, share / 4, share)
+        rose = left & ~bad
+        alive &= rose | done
+        t = np.where(rose, trial, t)
+        height, g, h = (
+            np.where(rose, higher, height),
+            np.where(rose[:, None], slope, g),
+            np.where(rose[:, None, None], bend, h),
+        )
+    theta = np.stack([_values(c, row)[0] for c, row in zip(coordinates, t, strict=True)])
+    return theta, steps, done & np.isfinite(theta).all(axis=0)
+
+
+def _steps(g: Array, h: Array) -> tuple[Array, Array]:
+    """An ascent direction for every group, Newton's where the Hessian is negative definite, and whether it is."""
+    p = g.shape[1]
+    with np.errstate(all="ignore"):
+        if p == 1:
+            move, bent = -g / h[:, 0], h[:, 0, 0] < 0
+        elif p == 2:
+            a, b, c = h[:, 0, 0], h[:, 0, 1], h[:, 1, 1]
+            det = a * c - b * b
+            move = np.stack([b * g[:, 1] - c * g[:, 0], b * g[:, 0] - a * g[:, 1]], axis=1) / det[:, None]
+            bent = (a < 0) & (det > 1e-11 * np.abs(a * c))
+        else:
+            move, bent = np.zeros_like(g), np.zeros(len(g), dtype=bool)
+    others = np.flatnonzero(~(bent & np.isfinite(move).all(axis=1)))
+    if len(others):
+        part = h[others]
+        size = np.sqrt(np.maximum(np.abs(np.einsum("gii->gi", part)), 1e-300))
+        scaled = part / (size[:, :, None] * size[:, None, :])
+        scaled[~np.isfinite(scaled).all(axis=(1, 2))] = -np.eye(p)
+        values, vectors = np.linalg.eigh(scaled)
+        inner = np.einsum("gji,gj->gi", vectors, g[others] / size) / np.maximum(np.abs(values), 1e-8)
+        move[others] = np.einsum("gij,gj->gi", vectors, inner) / size
+        bent[others] = values[:, -1] < -1e-11
+    return move, bent
+
+
+def _in_free(grouped: _Grouped, coordinates: Sequence[Coordinate], t: Array) -> tuple[Array, Array, Array]:
+    maps = [_values(c, row) for c, row in zip(coordinates, t, strict=True)]
+    theta = np.stack([m[0] for m in maps])
+    first, second = np.stack([m[1] for m in maps], axis=1), np.stack([m[2] for m in maps], axis=1)
+    height, gradient, hessian = grouped.derivatives(theta)
+    n = grouped.n
+    with np.errstate(all="ignore"):
+        g = gradient * first / n[:, None]
+        h = hessian * first[:, :, None] * first[:, None, :] / n[:, None, None]
+        places = np.arange(len(t))
+        h[:, places, places] += gradient * second / n[:, None]
+    good = np.isfinite(g).all(axis=1) & np.isfinite(h).all(axis=(1, 2))
+    return (
+        np.where(good, height, math.nan),
+        np.where(good[:, None], g, 0.0),
+        np.where(good[:, None, None], h, 0.0),
+    )
+
+
+def _values(c: Coordinate, t: Array) -> tuple[Array, Array, Array]:
+    """theta, d theta/dt and d2 theta/dt2 for many t; as `Coordinate` has them for one."""
+    with np.errstate(all="ignore"):
+        if math.isfinite(c.low) and math.isfinite(c.high):
+            width = c.high - c.low
+            share = 1 / (1 + np.exp(-t))
+            slope = width * share * (1 - share)
+            return c.low + width * share, slope, slope * (1 - 2 * share)
+        if math.isfinite(c.low):
+            size = np.exp(t)
+            return c.low + size, size, size
+        if math.isfinite(c.high):
+            size = np.exp(-t)
+            return c.high - size, size, -size
+    return c.centre + c.scale * t, np.full_like(t, c.scale), np.zeros_like(t)
+
+
+__all__ = ["Groups", "fit_groups", "group_codes"]
