@@ -136,7 +136,8 @@ def _candidates(plan: Plan, table: Table, constants: Numbers) -> Candidates:
         inner = Candidates([], False, "the maximum is no root of the score")
     points = [v for v in inner.points if _are_apart(plan, v, edge)]
     # where the maximum found is a root of the score, it is no edge
-    edges = (edge,) if len(points) == len(inner.points) else ()
+    is_root = len(points) < len(inner.points) or (not inner.complete and _is_root(plan, table, edge))
+    edges = () if is_root else (edge,)
     return Candidates([*points, edge], inner.complete, inner.reason, inner.ml_degree, edges)
 
 
@@ -151,9 +152,8 @@ def _of_the_score(
         if isinstance(found, Candidates):
             return found
         reason = found
-    if plan.is_proved:
-        points = _found_otherwise(plan, table, constants) if known is None else known
-        return Candidates(points, False, reason)
+    if plan.is_proved and known is None:
+        return Candidates(_found_otherwise(plan, table, constants), False, reason)
     everything = every_stationary_point(plan, statistic_values(plan, table, constants), constants, table)
     if isinstance(everything, str):
         points = _found_otherwise(plan, table, constants) if known is None else known
@@ -226,6 +226,19 @@ def _isolated(
         values = {**constants, unknown: root}
         found.append({**values, **(closed_values(plan, table, values) if plan.left else {})})
     return Candidates(found, True, ISOLATED)
+
+
+def _is_root(plan: Plan, table: Table, values: Numbers) -> bool:
+    """Whether the score is 0 up to rounding, in units of the information."""
+    scores = plan.score.precise(table, values, tolerance=1e-12)
+    entries = plan.hessian.precise(table, values, tolerance=1e-7)
+    for k, (p, score) in enumerate(zip(plan.parameters, scores, strict=True)):
+        bend = entries[k * (k + 3) // 2]
+        if not (score.finite and bend.finite):
+            return False
+        if abs(score.number) > 4 * score.error + 1e-20 * abs(bend.number) * (abs(values[p]) + 1e-300):
+            return False
+    return True
 
 
 def _are_apart(plan: Plan, first: Numbers, second: Numbers) -> bool:

@@ -13,6 +13,7 @@ import pytest
 from sympy import QQ, Poly, Symbol
 
 from symmle import DataError, Derivation, Model, derive
+from symmle.estimator import Estimator
 from symmle.fitting.points import StationaryPoints
 
 POSITIVE, REAL = "(0, oo)", "(-oo, oo)"
@@ -66,6 +67,17 @@ LAWS: dict[str, dict[str, Any]] = {
         "density": "1/(pi*(1 + (x - t)**2))",
         "size": 2,
     },
+    "mean not negative": {
+        "data": {"x": REAL},
+        "parameters": {"m": "nonnegative", "s": "positive"},
+        "density": "exp(-(x - m)**2/(2*s**2))/(s*sqrt(2*pi))",
+    },
+    "rate between two and three": {
+        "data": {"x": POSITIVE},
+        "parameters": {"a": "[2, 3]"},
+        "density": "a*exp(-a*x)",
+    },
+    "uniform": {"data": {"x": "[0, t]"}, "parameters": {"t": "positive"}, "density": "1/t"},
     "two sines": {
         "data": {"x": REAL},
         "parameters": {"t": "(0, 8)"},
@@ -81,7 +93,9 @@ LAWS: dict[str, dict[str, Any]] = {
 
 @cache
 def law(name: str) -> Derivation:
-    return derive(Model.from_dict({**LAWS[name], "name": name}))
+    model = Model.from_dict({**LAWS[name], "name": name})
+    # every solution of the likelihood equations themselves, nothing eliminated
+    return Derivation(model, Estimator(), (), ()) if name == "common mean" else derive(model)
 
 
 COMPLETE = [
@@ -211,6 +225,26 @@ def test_two_maxima_of_the_same_height_are_both_global() -> None:
     assert all(p.certificate is not None for p in points[:2])
     one = law("Cauchy pair").stationary_points([2.1, 3.4])
     assert [p.kind.value for p in one] == ["global maximum"]
+
+
+EDGES = [
+    # law, data, (value of the first parameter, is it on an edge) of the best point, complete
+    ("mean not negative", [-1.0, -2.0, 0.5], 0.0, True),
+    ("mean not negative", [1.0, 2.0, 0.5], 7 / 6, False),
+    ("rate between two and three", [1.0, 2.0, 0.5], 2.0, True),
+    ("rate between two and three", [0.4, 0.5, 0.3], 2.5, False),
+    ("uniform", [1.0, 2.0, 0.5], 2.0, True),
+]
+
+
+@pytest.mark.parametrize(("name", "data", "value", "edge"), EDGES)
+def test_maxima_on_edges_are_in_the_list(name: str, data: list[float], value: float, edge: bool) -> None:
+    points = law(name).stationary_points(data)
+    assert points.complete is True  # type: ignore[attr-defined]
+    best = points[0]
+    assert float(next(iter(best.values.values()))) == pytest.approx(value)
+    assert best.boundary is edge
+    assert best.kind.value == "global maximum"
 
 
 STATISTICS = [
