@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from scipy.optimize import brentq
@@ -11,6 +11,7 @@ from scipy.stats import chi2
 from sympy import Symbol
 
 from symmle.errors import NotConvergedError
+from symmle.fitting.coordinates import Coordinate
 from symmle.fitting.large import FAR
 from symmle.fitting.refits import Refits
 from symmle.fitting.surface_sums import Rows
@@ -54,17 +55,18 @@ def profile_interval(
     step = max(abs(spread / slope) if slope else 1.0, 1e-8 * (1 + abs(centre)))
     ends = []
     for side in (-1.0, 1.0):
-        last: dict[Symbol, float] = dict(estimate)
+        profiled: dict[float, dict[Symbol, float]] = {centre: dict(estimate)}
 
-        def excess(t: float, last: dict[Symbol, float] = last) -> float:
-            """l at the profile over t, less the height that the ends have."""
-            found = refits.maximum(rows, {**last, parameter: coordinate.value(t)}, (parameter,), 1e-7)
+        def excess(t: float, profiled: dict[float, dict[Symbol, float]] = profiled) -> float:
+            """l at the profile over t, less the height that the ends have; each ascent starts at the nearest point."""
+            nearest = profiled[min(profiled, key=lambda s: abs(s - t))]
+            found = refits.maximum(rows, {**nearest, parameter: coordinate.value(t)}, (parameter,), 1e-7)
             if found is None:
                 return -math.inf
             values, height = found
             if height > top + GAIN * (1 + abs(top)):
                 raise BetterMaximum(values, height)
-            last.update(values)
+            profiled[t] = values
             return height - top + drop
 
         inner, outer = centre, centre + side * step
@@ -79,17 +81,35 @@ def profile_interval(
         if value >= 0 or (math.isinf(value) and abs(outer - centre) > 30 * step and bounded):
             ends.append(coordinate.value(side * math.inf) if not bounded else _edge(coordinate, side))
             continue
-        while math.isinf(value):  # the others had no maximum there: nearer
-            outer = inner + (outer - inner) / 2
-            value = excess(outer)
-            if value >= 0:
-                inner = outer
-                outer = outer + side * step / 16
-                value = excess(outer)
-            if abs(outer - inner) < 1e-12 * (1 + abs(outer)):
-                raise NotConvergedError(f"the profile of `{parameter}` ends at {coordinate.value(inner):.6g}")
+        if math.isinf(value):  # no maximum over the others was reached there: nearer, and on from there
+            inner, outer = _nearer(excess, inner, outer, side * step, parameter, coordinate)
         ends.append(coordinate.value(brentq(excess, inner, outer, xtol=1e-10 * (1 + abs(outer)), rtol=1e-13)))
     return ends[0], ends[1]
+
+
+def _nearer(
+    excess: Callable[[float], float],
+    inner: float,
+    outer: float,
+    step: float,
+    parameter: Symbol,
+    coordinate: Coordinate,
+) -> tuple[float, float]:
+    """Two points between which the excess changes sign, where it has no value at the outer one."""
+    for _ in range(80):
+        middle = inner + (outer - inner) / 2
+        near = abs(outer - inner) < abs(step) / 32
+        value = excess(outer if near else middle)
+        if math.isfinite(value):
+            point = outer if near else middle
+            if value < 0:
+                return inner, point
+            inner, outer = point, (outer + step if near else outer)
+        elif abs(outer - inner) < 1e-9 * (1 + abs(outer)):
+            break
+        else:
+            outer = middle
+    raise NotConvergedError(f"the profile of `{parameter}` ends at {coordinate.value(inner):.6g}")
 
 
 def _edge(coordinate: Any, side: float) -> float:
