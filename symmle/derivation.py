@@ -429,6 +429,7 @@ def fit(
     by: Any = None,
     seed: int | None = None,
     threads: int | None = None,
+    missing: str = "error",
 ) -> Any:
     """Maximum-likelihood fit of a model, or of its derivation, to data.
 
@@ -443,6 +444,9 @@ def fit(
         Parameters held at given values.
     start, method, by, seed, threads
         See `symmle.fitting.fit.fit_derivation`.
+    missing : str
+        "error": a NaN or None is refused, its row named; "drop": such rows are left out and counted in
+        `result.dropped`.
 
     Returns
     -------
@@ -459,5 +463,6 @@ def fit(
     from symmle.fitting.fit import fit_derivation
 
     if isinstance(model, Derivation):
-        return fit_derivation(model, data, weights, fixed, start, method, by, seed, threads)
-    return fit_derivation(derive(model, fixed), data, weights, None, start, method, by, seed, threads)
+        return fit_derivation(model, data, weights, fixed, start, method, by, seed, threads, missing)
+    derivation = derive(model, fixed)
+    return fit_derivation(derivation, data, weights, None, start, method, by, seed, threads, missing)

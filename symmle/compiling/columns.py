@@ -55,8 +55,11 @@ def column_of(data: Any, name: str) -> Any:
     return data[name]
 
 
-def read_column(raw: Any, where: str) -> Column:
-    """A float64 column, or a DataError that says what was given in its place."""
+def read_column(raw: Any, where: str, drop: bool = False) -> Column:
+    """A float64 column, or a DataError that says what was given in its place.
+
+    With `drop` the mask of the column is set where a value is missing (NaN, None, NA).
+    """
     mask = None
     if isinstance(raw, np.ma.MaskedArray):
         mask = np.ma.getmaskarray(raw)
@@ -77,7 +80,11 @@ def read_column(raw: Any, where: str) -> Column:
         hint = "Pass one number a row" + (": array.ravel(), if every entry is one." if raw.ndim > 1 else ".")
         raise DataError(f"{where}: expected a one-dimensional column, got shape {raw.shape}. {hint}")
     if raw.dtype.kind == "O":
-        _refuse_objects(raw, where)
+        absent = _absent(raw) if drop else None
+        _refuse_objects(raw, where, absent)
+        if absent is not None:
+            mask = absent if mask is None else mask | absent
+            raw = _without_objects(raw, absent, where)
     if raw.dtype.kind in KINDS or raw.dtype.kind not in "fiub":
         got = KINDS.get(raw.dtype.kind, f"type {raw.dtype}")
         shown = f" (row 0 is {raw[0]!r})" if len(raw) else ""
@@ -91,6 +98,10 @@ def read_column(raw: Any, where: str) -> Column:
                 f"{where}: row {row} is {raw[row]}, beyond 2**53, where doubles skip whole numbers. "
                 "Rescale or pass floats."
             )
+    if drop and raw.dtype.kind == "f":
+        absent = np.isnan(values)
+        if absent.any():
+            mask = absent if mask is None else mask | absent
     return Column(values, mask, raw.dtype.kind == "b", raw.dtype.kind in "iub")
 
 
@@ -128,10 +139,44 @@ def _sequence_to_numpy(raw: Any, where: str) -> Array:
         ) from None
 
 
-def _refuse_objects(raw: Array, where: str) -> None:
+def _is_missing(entry: Any) -> bool:
+    return entry is None or type(entry).__name__ in ("NAType", "NaTType")
+
+
+def _absent(raw: Array) -> Array:
+    return np.fromiter((_is_missing(entry) for entry in raw), dtype=bool, count=len(raw))
+
+
+def _refuse_objects(raw: Array, where: str, absent: Array | None) -> None:
+    """DataError for Python objects that are no numbers; where missing rows are left out, for nothing else."""
     for row, entry in enumerate(raw):
-        if not isinstance(entry, (float, int, np.floating, np.integer)):
-            missing = entry is None or type(entry).__name__ in ("NAType", "NaTType")
-            what = "a missing value; drop the row" if missing else f"a {type(entry).__name__}; pass numbers"
+        if absent is not None and absent[row]:
+            continue
+        if not isinstance(entry, (float, int, np.floating, np.integer, np.bool_)):
+            what = f"a {type(entry).__name__}; pass numbers"
+            if _is_missing(entry):
+                what = 'a missing value; drop the row, or pass missing="drop"'
             raise DataError(f"{where}: row {row} is {entry!r}, {what}.")
-    raise DataError(f"{where}: expected real numbers, got Python objects. Convert them with astype(float).")
+    if absent is None:
+        raise DataError(
+            f"{where}: expected real numbers, got Python objects. Convert them with astype(float)."
+        )
+
+
+def _without_objects(raw: Array, absent: Array, where: str) -> Array:
+    """The present entries as numbers of one type, NaN or 0 in place of the absent ones."""
+    flags = [isinstance(entry, (bool, np.bool_)) for entry in raw[~absent]]
+    if any(flags) and not all(flags):
+        row = int(np.flatnonzero(~absent)[flags.index(True)])
+        raise DataError(
+            f"{where}: row {row} is {raw[row]!r} among numbers. Convert the column with astype(float)."
+        )
+    try:
+        present = np.asarray(list(raw[~absent]))
+        found = np.zeros(len(raw), dtype=present.dtype if len(present) else float)
+        found[~absent] = present
+    except OverflowError:
+        raise DataError(
+            f"{where}: a whole number is beyond the range of doubles. Rescale the column."
+        ) from None
+    return found

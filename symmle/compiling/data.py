@@ -78,6 +78,7 @@ class Sample:
     total: dict[Symbol, float] = field(default_factory=dict)  # plain sums of columns without weights
     index: Array | None = None  # row numbers in what the user gave, where rows were left out
     offset: int = 0  # rows that a lag drops at the front
+    dropped: int = 0  # rows that were left out as masked or missing
     cache: dict[Any, Any] = field(default_factory=dict, repr=False)  # scaled copies, distinct rows
 
     def __getstate__(self) -> dict[str, Any]:
@@ -111,6 +112,11 @@ class Table:
     def rows(self) -> int:
         return sum(sample.rows for sample in self.samples)
 
+    @property
+    def dropped(self) -> int:
+        """The rows that were left out as masked or missing."""
+        return sum(sample.dropped for sample in self.samples)
+
 
 def read_table(
     model: Any,
@@ -118,6 +124,7 @@ def read_table(
     weights: Any = None,
     constants: Mapping[Symbol, Any] | None = None,
     summed: Collection[Symbol] = (),
+    missing: str = "error",
 ) -> Table:
     """The rows of a data set as the model's samples: float64 columns, checked against the support.
 
@@ -136,12 +143,17 @@ def read_table(
         Values of constants that the declaration leaves open.
     summed
         Columns of which the plain sum will be wanted: it is taken here, and shows what is not finite.
+    missing
+        "error": a NaN or None is refused, its row named. "drop": a row in which a column of its sample is missing
+        (a lag's source one row before too) is left out, and `Table.dropped` counts it, as it does masked rows.
 
     Raises
     ------
     DataError
         Names the model, the column, the first offending row (from 0) and what to do.
     """
+    if missing not in ("error", "drop"):
+        raise ValueError(f'Expected missing to be "error" or "drop", got {missing!r}.')
     declaration: Declaration = model.declaration
     name = f"model '{model.name}'" if getattr(model, "name", "") else "the model"
     known = {**declaration.constants, **(constants or {})}
@@ -149,7 +161,9 @@ def read_table(
     samples = []
     for part in declaration.samples:
         part_weights = _weights_of_part(part, weights, len(declaration.samples), name)
-        samples.append(_read_sample(declaration, part, raw, part_weights, known, name, summed))
+        samples.append(
+            _read_sample(declaration, part, raw, part_weights, known, name, summed, missing == "drop")
+        )
     return Table(tuple(samples), getattr(model, "name", "") or "")
 
 
@@ -217,9 +231,10 @@ def _read_sample(
     constants: Mapping[Symbol, Any],
     name: str,
     summed: Collection[Symbol] = (),
+    drop: bool = False,
 ) -> Sample:
     read = {
-        column: read_column(raw[column.name], f"{name}, column `{column.name}`")
+        column: read_column(raw[column.name], f"{name}, column `{column.name}`", drop)
         for column in part.all_columns
         if column not in declaration.lags
     }
@@ -233,11 +248,11 @@ def _read_sample(
                 "Convert them with astype(float) if 0 and 1 are meant."
             )
     weight_column, total = _read_weights(weights, rows, name)
-    keep = _kept_rows(read, weight_column, depth, rows, name)
+    keep, dropped = _kept_rows(read, weight_column, depth, rows, name)
     sample = Sample(
         {}, weight_column, total if weight_column is not None else float(rows - depth), rows - depth
     )
-    sample.offset = depth
+    sample.offset, sample.dropped = depth, dropped
     if keep is not None:
         sample.index = np.flatnonzero(keep) + depth
         sample.rows = len(sample.index)
@@ -326,20 +341,21 @@ def _read_weights(weights: Any, rows: int, name: str) -> tuple[Array | None, flo
 
 def _kept_rows(
     read: Mapping[Symbol, Column], weights: Array | None, depth: int, rows: int, name: str
-) -> Array | None:
-    """The mask (after the lag) of the rows that count, or None where all do."""
+) -> tuple[Array | None, int]:
+    """The mask (after the lag) of the rows that count, or None where all do; how many are masked or missing."""
     keep: Array | None = None
     for values in read.values():
         if values.mask is not None and values.mask.any():
             mask = values.mask[depth:] if len(values.mask) == rows else values.mask
             keep = ~mask if keep is None else keep & ~mask
+    dropped = 0 if keep is None else int(len(keep) - np.count_nonzero(keep))
     if weights is not None:
         positive = weights[depth:] > 0
         if not positive.all():
             keep = positive if keep is None else keep & positive
     if keep is not None and not keep.any():
-        raise DataError(f"{name}: every row is masked or has weight 0. Pass rows that count.")
-    return keep
+        raise DataError(f"{name}: every row is masked, missing or has weight 0. Pass rows that count.")
+    return keep, dropped
 
 
 def _reduced(reduce: Any, values: Array) -> Any:
@@ -366,9 +382,15 @@ def _summarise(sample: Sample, column: Symbol, name: str, summed: bool) -> None:
         position = int(np.flatnonzero(~np.isfinite(values))[0])
         raise DataError(
             f"{name}, column `{column}`: row {sample.row_number(position)} is {values[position]}; "
-            "every row must be a finite number. Drop the row or mask it."
+            f"every row must be a finite number. {_advice(values[position])}"
         )
     sample.minimum[column] = low
+
+
+def _advice(value: float) -> str:
+    if math.isnan(value):
+        return 'Drop the row, mask it, or pass missing="drop".'
+    return "Drop the row or mask it."
 
 
 def _check_condition(sample: Sample, part: SamplePart, condition: Expr, bounds: Bounds, name: str) -> None:

@@ -60,6 +60,7 @@ def fit_derivation(
     by: Any = None,
     seed: int | None = None,
     threads: int | None = None,
+    missing: str = "error",
 ) -> Any:
     """Fit a derivation to data.
 
@@ -79,6 +80,9 @@ def fit_derivation(
         A column name or a column: one fit a group, as a dict.
     seed, threads
         Accepted for stability of the interface; fits are deterministic and use one thread.
+    missing
+        "error": a NaN or None is refused, its row named; "drop": rows with one in a column of the model are left
+        out, and `status` and `dropped` of the result count them.
 
     Returns
     -------
@@ -88,9 +92,12 @@ def fit_derivation(
         raise ValueError(f"Expected method to be one of {', '.join(METHODS)}, got {method!r}.")
     plan = plan_of(derivation)
     if by is not None:
-        return _by_group(derivation, data, weights, by, dict(fixed=fixed, start=start, method=method))
+        options = dict(fixed=fixed, start=start, method=method, missing=missing)
+        return _by_group(derivation, data, weights, by, options)
     constants = plan.constants(fixed)
-    table = data if isinstance(data, Table) else read_table(plan.model, data, weights, constants, plan.summed)
+    table = data
+    if not isinstance(data, Table):
+        table = read_table(plan.model, data, weights, constants, plan.summed, missing)
     return FitResult(derivation, table, solve_or_refuse(plan, table, constants, _start(plan, start), method))
 
 

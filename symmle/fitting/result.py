@@ -50,7 +50,19 @@ class FitResult:
     @property
     def status(self) -> str:
         reason = self._covariance.reason if "_covariance" in self.__dict__ else ""
-        return f"{self.solution.status} {reason}".strip()
+        return f"{self.solution.status} {self._left_out}{reason}".strip()
+
+    @property
+    def dropped(self) -> int:
+        """The rows that were left out as missing (see `missing` of `fit`) or masked."""
+        return self.table.dropped
+
+    @property
+    def _left_out(self) -> str:
+        dropped = self.table.dropped
+        if not dropped:
+            return ""
+        return f"{dropped} {'row was' if dropped == 1 else 'rows were'} left out as missing or masked. "
 
     @cached_property
     def log_likelihood(self) -> float:

@@ -17,6 +17,7 @@ def table_of(result: Any) -> dict[str, Any]:
     return {
         "model": plan_of(result.derivation).name,
         "n": result.table.n,
+        "dropped": result.dropped,
         "estimates": dict(result.estimates),
         "standard_errors": None if result.standard_errors is None else dict(result.standard_errors),
         "covariance": None if covariance is None else [[float(v) for v in row] for row in covariance],
