@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import mpmath
 from sympy import Expr, Interval, Symbol
 
-from symmle.algebra import compile_expression
+from symmle.algebra import GaveUp, attempt_within, compile_expression
 from symmle.certify.competitors import height_of, never_beaten
 from symmle.certify.kink_reading import RowKinks, read_kinks
 from symmle.certify.kink_slopes import (
@@ -26,6 +26,8 @@ from symmle.sampling import RandomPoints, as_numbers
 
 AT_A_QUANTILE = "concave piecewise linear log-likelihood: the subgradient contains 0 at the quantile"
 AT_A_KINK = "no maximum between neighbouring kinks: the log-likelihood is convex or monotone there"
+PATIENCE = 10.0  # seconds for the proof that a search finds the maximum
+DIGITS = 45  # of random checks
 CONCAVE = "concave log-likelihood: the subgradient contains 0 at the maximum"
 
 
@@ -53,6 +55,10 @@ class KinkMaximum(Certificate):
 
     def check(self) -> tuple[bool, str]:
         """The kinks and slopes read again from the density, second differences of l, and random competitors."""
+        with mpmath.workdps(DIGITS):
+            return self._check()
+
+    def _check(self) -> tuple[bool, str]:
         likelihood = build_likelihood(self.declaration)
         found = read_kinks(likelihood, self.parameter)
         if isinstance(found, str) or len(found) != 1:
@@ -95,6 +101,10 @@ class MaximumAmongKinks(Certificate):
 
     def check(self) -> tuple[bool, str]:
         """The proof again, the inner certificate, and l between its kinks at random samples."""
+        with mpmath.workdps(DIGITS):
+            return self._check()
+
+    def _check(self) -> tuple[bool, str]:
         likelihood = build_likelihood(self.declaration)
         if decide_search(likelihood, self.parameter) != self.reason:
             return False, "what l is between its kinks is not proved"
@@ -109,6 +119,11 @@ class MaximumAmongKinks(Certificate):
 
 def decide_search(likelihood: Likelihood, p: Symbol) -> str:
     """What proves that a search over kinks finds the maximum over p: "monotone", "convex", "concave" or ""."""
+    answer = attempt_within(PATIENCE, _decide_search, likelihood, p)
+    return "" if isinstance(answer, GaveUp) else answer
+
+
+def _decide_search(likelihood: Likelihood, p: Symbol) -> str:
     found = read_kinks(likelihood, p)
     if isinstance(found, str):
         return ""

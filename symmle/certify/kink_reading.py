@@ -24,6 +24,8 @@ from sympy import (
     S,
     Symbol,
     cancel,
+    exp,
+    expand,
     expand_log,
     nan,
     oo,
@@ -42,6 +44,7 @@ from symmle.logarithm import open_logarithm
 
 BENDS = (Abs, sign, Max, Min, Heaviside)
 MOST_KINKS = 3  # different kinks of one row
+LONG = 60  # operations beyond which a sign is not sought in other coordinates
 UPPER, LOWER = (GreaterThan, StrictGreaterThan), (LessThan, StrictLessThan)
 
 
@@ -370,17 +373,26 @@ def as_hinges(e: Expr, rows: RowKinks, p: Symbol, others: frozenset[Symbol], fac
         up, down = _taken(node, kink, 1, p, facts), _taken(node, kink, -1, p, facts)
         if isinstance(up, str) or isinstance(down, str) or bends_in(up, p) or bends_in(down, p):
             continue
-        first, second, third = (
-            attempt_within(1.0, lambda a=a: cancel(together(a / u))) for a in (up, down, up - down)
-        )
-        if isinstance(first, GaveUp) or isinstance(second, GaveUp) or isinstance(third, GaveUp):
-            continue
-        if p not in first.free_symbols | second.free_symbols:
-            size = first * Abs(u) if first == -second else first * Max(u, 0) - second * Max(-u, 0)
-            table[node] = size
-        elif p not in third.free_symbols:
-            table[node] = down + third * Max(u, 0)
-    return e.xreplace(table)
+        rewritten = _hinges(up, down, u, p)
+        if rewritten is not None:
+            table[node] = rewritten
+    plain = e.xreplace(table)
+    if not any(p in n.free_symbols and n.free_symbols & others for n in plain.atoms(*BENDS, Piecewise)):
+        return plain
+    whole = _hinges(rows.above, rows.below, u, p)
+    return plain if whole is None else exp(whole)
+
+
+def _hinges(up: Expr, down: Expr, u: Expr, p: Symbol) -> Expr | None:
+    """`up` where u > 0 and `down` where u < 0, both affine in u, as d + a Max(u, 0) + b Max(-u, 0)."""
+    slope = u.diff(p)
+    a, b = (attempt_within(1.0, lambda e=e: cancel(together(e.diff(p) / slope))) for e in (up, down))
+    if isinstance(a, GaveUp) or isinstance(b, GaveUp) or p in a.free_symbols | b.free_symbols:
+        return None
+    at_kink = attempt_within(2.0, lambda: simplify(expand(down - b * u)))
+    if isinstance(at_kink, GaveUp) or p in at_kink.free_symbols:
+        return None
+    return at_kink + (a * Abs(u) if a == -b else a * Max(u, 0) - b * Max(-u, 0))
 
 
 def vanishes_only_at(h: Expr, rows: RowKinks, p: Symbol, columns: set[Symbol], facts: Facts) -> bool:
@@ -405,7 +417,7 @@ def sign_beside(
 ) -> int | None:
     """The sign of e where each inner form has the given sign; None where it is not decided."""
     found = facts.decide_sign(e)
-    if found is not None:
+    if found is not None or e.count_ops() > LONG:
         return found
     for kink, s in kinks:
         for x in columns:

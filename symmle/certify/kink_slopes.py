@@ -38,6 +38,8 @@ from symmle.likelihood import Likelihood
 from symmle.record import Condition
 from symmle.sample import Maximum, Mean, Median, Total, WeightedQuantile
 
+LONG = 120  # operations beyond which nothing shorter is sought
+
 
 @dataclass(frozen=True)
 class Slopes:
@@ -123,7 +125,9 @@ def _tidy(e: Expr) -> Expr:
     """The shortest of some ways to write e."""
     forms = [e]
     for way in (lambda t: cancel(together(t)), simplify):
-        made = attempt_within(2.0, way, e)
+        if e.count_ops() > LONG:
+            break
+        made = attempt_within(1.0, way, e)
         if not isinstance(made, GaveUp):
             forms.append(made)
     return min(forms, key=lambda t: (t.count_ops(), str(t)))

@@ -8,15 +8,17 @@ the slope between neighbouring kinks are compared, too, and the result says that
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sympy import Interval, Symbol, oo
 
 from symmle.certify.kink import MaximumAmongKinks, decide_search
-from symmle.certify.kink_reading import read_kinks
+from symmle.certify.kink_reading import RowKinks, read_kinks
 from symmle.certify.kink_slopes import falls_outside, slope_between
 from symmle.compiling.data import Table
+from symmle.compiling.evaluate import CompiledExpressions
 from symmle.compiling.kernels import CONTEXT, LOCK, row_kernel
 from symmle.errors import NoMaximumError, NotDerivedError, SymmleError
 from symmle.fitting.faces import inner_constants
@@ -26,7 +28,7 @@ from symmle.fitting.solution import Solution, log_likelihood_at
 MOST = 400  # kinks at which all else is maximised
 MOST_QUICK = 5000  # kinks at which closed forms are evaluated in doubles first
 FINALISTS = 12
-NEAR = CONTEXT.mpf(2) ** -100  # of the distance to the next kink, where a limit is taken
+NEAR = CONTEXT.mpf(2) ** -40  # of the distance to the next kink, where a limit is taken
 STEPS = 240  # bisections of a bracket at 240 bits
 TIE = 1e-12
 
@@ -38,6 +40,29 @@ def search_kinks(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solu
     return _Search(plan, table, constants).best()
 
 
+@dataclass(frozen=True)
+class _Form:
+    """What a search needs of l as a function of p, read once from the density."""
+
+    rows: tuple[RowKinks, ...]
+    slope: CompiledExpressions
+    shape: str  # what proves that the maximum is at a kink or where the slope changes its sign
+    beyond: tuple[bool, bool]  # whether l is proved not to rise outward beyond the kinks
+
+
+def _form_of(plan: Plan, p: Symbol, proof: str) -> _Form:
+    known = plan.__dict__.setdefault("_kink_forms", {})
+    if p not in known:
+        likelihood = plan.derivation.likelihood
+        rows = read_kinks(likelihood, p)
+        if isinstance(rows, str):
+            raise NotDerivedError(f"{plan.name}: the kinks of `{p}` are not found: {rows}.")
+        slope = plan.compile([slope_between(rows, p, likelihood)])
+        shape = proof or decide_search(likelihood, p)
+        known[p] = _Form(rows, slope, shape, (True, True) if shape else falls_outside(rows, p, likelihood))
+    return known[p]  # type: ignore[no-any-return]
+
+
 class _Search:
     def __init__(self, plan: Plan, table: Table, constants: dict[Symbol, Any]):
         self.plan, self.table, self.known = plan, table, constants
@@ -46,18 +71,14 @@ class _Search:
         self.has_others = bool(plan.estimator.faces[0].declaration.parameters)
         proofs = [q.certificate for q in plan.estimator.points if q.certificate is not None]
         self.proof = next((c.reason for c in proofs if isinstance(c, MaximumAmongKinks)), "")
-        self.shape = self.proof or decide_search(plan.derivation.likelihood, self.p)
+        self.form = _form_of(plan, self.p, self.proof)
+        self.shape = self.form.shape
         self.domain = plan.domain_of(self.p)
         inner = plan.estimator.faces[0].estimator
         self.is_closed = not (inner.remaining or inner.faces or inner.alternatives or inner.supremum)
         self.closed = inner.closed if self.is_closed else {}
         self.formulas = plan.compile(list(self.closed.values()))
         self.refused: list[tuple[Any, SymmleError]] = []
-        rows = read_kinks(plan.derivation.likelihood, self.p)
-        if isinstance(rows, str):
-            raise NotDerivedError(f"{plan.name}: the kinks of `{self.p}` are not found: {rows}.")
-        self.rows = rows
-        self.slope = plan.compile([slope_between(rows, self.p, plan.derivation.likelihood)])
 
     def best(self) -> Solution:
         places = self._places()
@@ -93,7 +114,7 @@ class _Search:
     def _places(self) -> list[Any]:
         """The distinct kinks in the domain, and its closed ends, in order, at 240 bits."""
         values: list[Any] = []
-        for rows in self.rows:
+        for rows in self.form.rows:
             part = self.plan.declaration.samples[rows.sample]
             sample = self.table.sample_of(part.all_columns)
             for kink in rows.kinks:
@@ -162,23 +183,38 @@ class _Search:
         Between neighbouring kinks the supremum over the others is a supremum of functions of p that are monotone or
         convex there: its limit at a kink is its value there.
         """
+        found: list[tuple[Any, Any, Solution, SymmleError]] = []
         for value, problem in self.refused:
-            nearby = [v for v in places if v != value]
-            gap = min((abs(v - value) for v in nearby), default=1 + abs(value)) * NEAR
-            beside = [self._at(value + side * gap, limit=True) for side in (-1, 1)]
-            points = [point for point in beside if point is not None]
-            if not points:
+            sides = [side for side in (-1, 1) if any((v - value) * side > 0 for v in places)]
+            ways = [
+                way for side in sides or [-1, 1] if (way := self._approached(places, value, side)) is not None
+            ]
+            if not ways:
                 raise problem
-            height, at = max(points, key=lambda point: point[0])
-            if height < best - 1e-9 * (1 + abs(best)):
-                continue
-            limits: dict[str, Any] = {str(q): float(at.values[q]) for q in self.plan.parameters}
-            limits |= {str(self.p): float(value), "log_likelihood": float(height)}
-            raise NoMaximumError(
-                f"{self.plan.name}: the likelihood has no maximum on this data: as `{self.p}` -> {float(value):.12g} it "
-                f"rises to {float(height):.10g}, and there the other parameters have no maximum.",
-                supremum=limits,
-            ) from problem
+            height, at = max(ways, key=lambda way: way[0])
+            found.append((height, value, at, problem))
+        if not found:
+            return
+        height, value, at, problem = max(found, key=lambda way: way[0])
+        if height < best - 1e-7 * (1 + abs(best)):
+            return
+        limits: dict[str, Any] = {str(q): float(at.values[q]) for q in self.plan.parameters}
+        limits |= {str(self.p): float(value), "log_likelihood": float(height)}
+        raise NoMaximumError(
+            f"{self.plan.name}: the likelihood has no maximum on this data: as `{self.p}` -> {float(value):.12g} "
+            f"it rises to {float(height):.10g}, and there the other parameters have no maximum.",
+            supremum=limits,
+        ) from problem
+
+    def _approached(self, places: list[Any], value: Any, side: int) -> Point | None:
+        """What the maximum over the others tends to as p comes near to a kink from one side."""
+        gap = min(((v - value) * side for v in places if (v - value) * side > 0), default=1 + abs(value))
+        step = max(gap * NEAR, abs(value) * NEAR / 16)
+        near, far = (self._at(value + side * step * 4**k, limit=True) for k in (0, 1))
+        if near is None or far is None:
+            return None
+        # what is missing falls at least as the root of the step
+        return near[0] + max(near[0] - far[0], 0), near[1]
 
     def _compared(self, places: list[Any]) -> list[Point]:
         chosen = places
@@ -199,8 +235,14 @@ class _Search:
             known.update(zip(self.closed, self.formulas.quick(self.table, known), strict=True))
             height = self.plan.log_likelihood.quick(self.table, known)[0]
             heights.append(float(height) if is_real(height) else -np.inf)
-        order = np.argsort(-np.asarray(heights), kind="stable")[:FINALISTS]
-        return [places[k] for k in sorted(order.tolist())]
+        order = np.argsort(-np.asarray(heights), kind="stable")[:FINALISTS].tolist()
+        empty = [k for k, height in enumerate(heights) if height == -np.inf]
+        if len(empty) > FINALISTS:
+            raise NotDerivedError(
+                f"{self.plan.name}: at {len(empty)} of the values of `{self.p}` at which the log-likelihood bends the "
+                "closed forms of the other parameters have no value."
+            )
+        return [places[k] for k in sorted({*order, *empty})]
 
     def _chosen(self, points: list[Point], status: str) -> Solution:
         if not points:
@@ -213,11 +255,21 @@ class _Search:
         top = max(height for height, _ in points)
         tied = [s for height, s in points if height >= top - TIE * (1 + abs(top))]
         solution = min(tied, key=lambda s: s.values[self.p])
-        apart = {float(s.values[self.p]) for s in tied}
+        apart = sorted({s.values[self.p] for s in tied})
         solution.method, solution.status = "kinks", status
+        if len(apart) > 1:
+            solution.maximisers = {str(self.p): self._flat(apart, top)}
         solution.boundary = self.plan.is_at_edge(self.p, solution.values[self.p], solution.values)
         solution.unique = False if len(apart) > 1 else solution.unique
         return solution
+
+    def _flat(self, tied: list[Any], top: Any) -> tuple[float, ...]:
+        """The interval of tied kinks where l is the same between them; else all of them."""
+        for low, high in zip(tied, tied[1:], strict=False):
+            middle = self._at((low + high) / 2)
+            if middle is None or middle[0] < top - TIE * (1 + abs(top)):
+                return tuple(float(v) for v in tied)
+        return float(tied[0]), float(tied[-1])
 
     # --- the slope between kinks ---
 
@@ -230,7 +282,7 @@ class _Search:
             if point is None:
                 return CONTEXT.nan
             values = point[1].values
-        slope = self.slope.precise(self.table, values)[0]
+        slope = self.form.slope.precise(self.table, values)[0]
         return CONTEXT.mpf(0) if abs(slope.number) <= slope.error else slope.number
 
     def _between(self, places: list[Any]) -> list[Point]:
@@ -241,7 +293,7 @@ class _Search:
             root = self._falling_root(low + gap, high - gap)
             if root is not None and (point := self._at(root)) is not None:
                 found.append(point)
-        beyond = falls_outside(self.rows, self.p, self.plan.derivation.likelihood)
+        beyond = self.form.beyond
         for start, side, falls in ((places[0], -1, beyond[0]), (places[-1], 1, beyond[1])):
             if falls:
                 continue
