@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import product
 
 import mpmath
-from sympy import Add, Expr, FiniteSet, Interval, Symbol, Tuple, oo
+from sympy import Abs, Add, Expr, FiniteSet, Interval, Symbol, Tuple, oo
 
 from symmle.algebra import Bounds, Facts, bounds_of_set, compile_expression, ends_of_range, is_close
 from symmle.declare.declaration import Declaration, SamplePart
@@ -131,7 +132,7 @@ def facts_of(declaration: Declaration) -> Facts:
         if source in bounds:
             bounds[lag] = bounds[source]
     inside = tuple(e.xreplace(values) for part in declaration.samples for e in part.inside)
-    facts = Facts(bounds, encoding, (*declaration.where, *inside))
+    facts = Facts(bounds, encoding, _without_absolute_values((*declaration.where, *inside)))
     for x, support in {**declaration.supports, **declaration.given_domains}.items():
         if isinstance(support, FiniteSet):
             facts.members[x] = tuple(sorted(support.args, key=lambda m: m.sort_key()))
@@ -139,6 +140,18 @@ def facts_of(declaration: Declaration) -> Facts:
         if source in facts.members:
             facts.members[lag] = facts.members[source]
     return facts
+
+
+def _without_absolute_values(positive: tuple[Expr, ...]) -> tuple[Expr, ...]:
+    """a - |b| > 0 says that a - b > 0 and a + b > 0: what is positive, with the plain forms beside it."""
+    found = list(positive)
+    for e in positive:
+        inner = sorted(e.atoms(Abs), key=str)
+        if not inner or len(inner) > 3 or any(e.coeff(a) != -1 for a in inner):
+            continue
+        for signs in product((1, -1), repeat=len(inner)):
+            found.append(e.xreplace({a: s * a.args[0] for a, s in zip(inner, signs, strict=True)}))
+    return tuple(dict.fromkeys(found))
 
 
 def _moving_encoding(x: Symbol, support: object, values: dict[Symbol, Expr]) -> Expr | None:

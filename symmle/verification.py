@@ -90,7 +90,7 @@ class Verifier:
         stream, found = RandomPoints(self.declaration, self.seed), []
         for _ in range(3 * count):
             values = stream.parameters(stream.constants())
-            sample = None if values is None else stream.samples(values, rows)
+            sample = None if values is None else stream.samples(values, self.declaration.size or rows)
             if values is not None and sample is not None:
                 found.append((as_numbers(values), sample))
             if len(found) == count:

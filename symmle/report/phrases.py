@@ -116,6 +116,10 @@ METHODS = {
     "amplitude and phase": "A sum of a sine and a cosine is one sine with an amplitude and a phase.",
     "cubic": "The equation is cubic in the unknown.",
     "quartic": "The equation is of the fourth degree in the unknown.",
+    "one complex solution": (
+        "With their denominators cleared these are polynomial equations with a single complex solution, which is "
+        "rational in the statistics."
+    ),
     "polynomial": "The equation is a polynomial in the unknown.",
 }
 

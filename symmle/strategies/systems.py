@@ -13,10 +13,12 @@ from sympy import Dummy, Expr, Symbol, cancel, expand, fraction, together
 
 from symmle.algebra import Facts, GaveUp, attempt_within, seconds_left
 from symmle.algebra.roots import Roots, solve_equation
+from symmle.algebra.systems_rational import rational_solution
 
 MAX_BRANCHES = 12
 MAX_CHOICES = 4  # ways to begin that are tried at each level
 SECONDS = 8.0
+FIRST_SECONDS = 1.5  # before it is asked whether a system has one solution only
 LONG = 30  # operations from which a root goes into other equations under a name
 
 
@@ -32,7 +34,14 @@ def solve_system(
     equations: Mapping[Symbol, Expr], unknowns: tuple[Symbol, ...], facts: Facts
 ) -> list[Solution] | GaveUp:
     """Every solution of the hidden equations in the unknowns, or why there is none to be had."""
-    branches = attempt_within(SECONDS, _solve, list(equations.values()), list(unknowns), facts, {}, (), {})
+    asked = list(equations.values()), list(unknowns), facts, {}, (), {}
+    branches = attempt_within(SECONDS if len(unknowns) == 1 else FIRST_SECONDS, _solve, *asked)
+    if isinstance(branches, GaveUp) and len(unknowns) > 1:
+        positive = [p for p in unknowns if p.is_positive]
+        single = rational_solution(list(equations.values()), unknowns, positive)
+        if not isinstance(single, GaveUp):
+            return [Solution(single, ("one complex solution",))]
+        branches = attempt_within(SECONDS, _solve, *asked)
     if isinstance(branches, GaveUp):
         return branches
     return branches[:MAX_BRANCHES]
