@@ -33,6 +33,8 @@ from symmle.record import Condition
 from symmle.reductions.support_conditions import beats, positive
 from symmle.reductions.support_limits import Limit, RowRelation, limits_of
 
+OFF_THE_END = "the root of the score lies off the open end"
+
 
 @dataclass(frozen=True)
 class Edge:
@@ -133,8 +135,16 @@ def _turned(
     value, conditions = turn.root, []
     for limits, side in ((lower, 1), (upper, -1)):
         if any(limit.row and limit.strict for limit in limits):
-            return f"l turns in {p}, and the end of the support that it moves is open"
-        if any(limit.row for limit in limits):
+            # beyond an open end the root is the maximum; short of it the supremum is not attained
+            closed = [limit.value for limit in limits if not limit.strict]
+            value = _best([*closed, value], side)
+            for limit in limits:
+                if limit.strict and (
+                    limit.row or not any(beats(r, limit, side, declaration, known) for r in limits)
+                ):
+                    gap = (Gt if side > 0 else Lt)(value, limit.value, evaluate=False)
+                    conditions.append(Condition(gap, OFF_THE_END))
+        elif any(limit.row for limit in limits):
             best, _, asked = _combined(limits, declaration, known)
             value = (Max if side > 0 else Min)(best, value)
             conditions += asked

@@ -447,6 +447,24 @@ def test_a_likelihood_that_turns_is_clipped(density: str, turn: Any) -> None:
     assert derivation.estimator.points[0].certificate is not None
 
 
+def test_a_turn_beside_an_open_end_is_no_maximum_where_the_end_comes_first() -> None:
+    derivation = derive(several(("x", "(0, t)", "1/t"), ("y", "(0, oo)", "exp(-y/t)/t"), t="positive"))
+    rng = np.random.default_rng(6)
+    seen = set()
+    for k in range(12):
+        x, y = rng.uniform(0, 0.2 + k % 4, 3), rng.exponential(0.4 + k % 5, 5)
+        root = y.sum() / (len(x) + len(y))
+        seen.add(bool(root > x.max()))
+        if root > x.max():
+            assert fit(derivation, {"x": x, "y": y}).estimates["t"] == pytest.approx(root, rel=1e-12)
+        else:
+            with pytest.raises(NoMaximumError):
+                fit(derivation, {"x": x, "y": y})
+    assert seen == {True, False}
+    assert derivation.estimator.conditions  # the root alone is no maximum for every sample
+    assert derivation.verify()
+
+
 # --- what is left is numeric ------------------------------------------------------------------------
 
 
