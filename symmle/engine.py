@@ -308,8 +308,12 @@ class Run:
         )
         certificate = None if isinstance(answer, GaveUp | str) else answer
         reason = answer.reason if isinstance(answer, GaveUp) else answer if isinstance(answer, str) else ""
+        if self.edges and certificate is not None:
+            # a root of the score outside the support is no maximum, and an edge may be higher than one inside
+            certificate = None
+            reason = f"the support moves with {', '.join(map(str, self.edges))}: its edges are looked at with the data"
         profile = None
-        if estimator.route == "profile" and solved is not None:
+        if not self.edges and estimator.route == "profile" and solved is not None:
             made = attempt_within(3.0, certify_profile, problem, solved.parameters, conditions)
             profile = None if isinstance(made, GaveUp | str) else made
         points = estimator.points or (

@@ -164,9 +164,7 @@ def test_more_parameters_than_statistics_is_not_identifiable() -> None:
     model = Model((a + b) * exp(-(a + b) * x), data=x)
     family, _ = family_of(model)
     assert isinstance(family, str) or family.size < 2
-    derivation = derive(model)
-    assert derivation.estimator.closed == {}
-    assert "identifiable" in " ".join(derivation.estimator.notes)
+    assert derive(model).estimator.free
 
 
 def test_constants_of_the_law_are_no_statistics() -> None:

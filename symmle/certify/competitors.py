@@ -187,6 +187,8 @@ def _compete(
         numbers = as_numbers(values)
         if any(holds(c, numbers, sample) is False for c in conditions):
             continue
+        if not mpmath.isfinite(height(numbers, sample)):
+            continue  # a row of the support at which the density is 0
         try:
             best = {p: mpmath.mpmathify(f(numbers, sample)) for p, f in functions.items()}
         except (ZeroDivisionError, ValueError, ArithmeticError):

@@ -56,7 +56,9 @@ def solve_closed(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solu
         if not mine >= numeric - 1e-9 * (1 + abs(numeric)):
             return other
     edge = any(plan.is_at_edge(p, best[p], best) for p in plan.parameters)
-    solution = Solution(best, "closed form", boundary=edge, unique=False if tied else None)
+    points = plan.estimator.points
+    on_edge = edge or (plan.estimator.kind == "order statistic" and any(p.boundary for p in points))
+    solution = Solution(best, "closed form", boundary=on_edge, unique=False if tied else None)
     solution.status = "The estimates are the closed form of the derivation."
     if tied:
         solution.status += SEVERAL

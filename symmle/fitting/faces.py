@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,10 +20,13 @@ def refuse_unattained(plan: Plan, table: Table, constants: dict[Symbol, Any]) ->
     estimator = plan.estimator
     if not estimator.supremum:
         return
+    check_conditions(plan, table, constants)
     values = evaluate_at(plan, estimator.supremum, table, constants)
-    limit: dict[str, Any] = {str(p): float(v) for p, v in values.items()}
+    limit: dict[str, Any] = {str(p): float(v) for p, v in values.items() if CONTEXT.isfinite(v)}
     if all(p in limit for p in map(str, plan.parameters)):
-        limit["log_likelihood"] = float(log_likelihood_at(plan, table, {**constants, **values}))
+        height = float(log_likelihood_at(plan, table, {**constants, **values}))
+        if math.isfinite(height):
+            limit["log_likelihood"] = height
     shown = ", ".join(f"{p} = {v:.10g}" for p, v in limit.items() if p != "log_likelihood")
     raise NoMaximumError(
         f"{plan.name}: the likelihood has no maximum: its supremum is approached at {shown} and not attained; "
