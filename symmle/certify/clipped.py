@@ -159,7 +159,12 @@ def _coordinates(
 
 
 def _is_halfspace(gap: Expr, symbols: tuple[Symbol, ...], box: dict[Symbol, Bounds]) -> bool:
-    """Whether gap > 0 is an affine inequality in the symbols on the box."""
+    """Whether gap > 0 is an affine inequality in the symbols on the box, or one in a single monotone symbol."""
+    named = gap.free_symbols & set(symbols)
+    if len(named) == 1:
+        slope = range_of(gap.diff(*named), dict(box))
+        if slope.positive or slope.negative:
+            return True
     numerator, denominator = fraction(together(gap))
     sign = range_of(denominator, dict(box))
     if not (sign.positive or sign.negative):
