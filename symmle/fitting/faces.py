@@ -92,7 +92,8 @@ def solve_faces(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solut
             f"{': ' + reason if reason else ''}. Look for a row outside the support."
         )
     solution = best[1]
-    solution.boundary = solution.boundary or plan.estimator.kind == "order statistic"
+    at_edge = any(plan.is_at_edge(p, solution.values[p], solution.values) for p in plan.parameters)
+    solution.boundary = solution.boundary or at_edge or plan.estimator.kind == "order statistic"
     if len(ties) > 1:
         solution.unique = False
         for p in plan.parameters:

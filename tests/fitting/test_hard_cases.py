@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
 
-from symmle import DataError, Derivation, Model, NoMaximumError, NotDerivedError, derive, fit
+from symmle import DataError, Derivation, Model, NoMaximumError, derive, fit
 from symmle.estimator import Kind, Scope
 
 POSITIVE, REAL = "(0, oo)", "(-oo, oo)"
@@ -181,13 +182,25 @@ def test_a_ridge_is_said_and_always_the_same_point(name: str, data: Any, estimat
     assert other == pytest.approx(result.estimates, rel=1e-6)
 
 
+def test_the_others_are_solved_again_on_a_closed_edge() -> None:
+    data = np.array([-3.0, -3.5, -2.0, -1.0, -7.0])
+    result = fit(law("Cauchy, location not negative"), data)
+    found = minimize_scalar(
+        lambda t: np.sum(np.log(np.pi) + t + np.log1p((data / np.exp(t)) ** 2)),
+        bounds=(-3, 5),
+        method="bounded",
+    )
+    assert result.estimates["m"] == 0.0 and result.boundary and result.standard_errors is None
+    assert result.estimates["s"] == pytest.approx(math.exp(found.x), rel=1e-5)
+    assert result.log_likelihood == pytest.approx(-found.fun, rel=1e-9)
+
+
 REFUSED = [
     ("exponential regression", {"t": [2.0, 3.0], "z": [1, 1]}, NoMaximumError, "every `z` is 1"),
     ("exponential regression", {"t": [2.0], "z": [5]}, NoMaximumError, "`b` is not determined"),
     ("zeta", [1, 1, 1], NoMaximumError, "a -> oo"),
     ("Rayleigh with 0", [1.0, 0.0, 2.0], DataError, "row 1"),
     ("generalised Poisson", [0, 0, 0], NoMaximumError, "t -> 0"),
-    ("Cauchy, location not negative", [-3.0, -3.5, -2.0, -1.0, -7.0], NotDerivedError, "closed edge"),
 ]
 
 
