@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Add, Basic, Expr, Function, Mul, Piecewise, S, ceiling, floor, sign
+from sympy import Add, Basic, Expr, Function, Mul, Piecewise, S, ceiling, floor, sign, zoo
 from sympy.core.relational import Relational
 
+from symmle.sample import SampleOperator
+
 floor_ = Function("symmle_floor", real=True)
+cut_ = Function("symmle_cut", real=True)  # 0 at 0, no number elsewhere
 signum_ = Function("symmle_signum", real=True)
 
 
@@ -26,9 +29,33 @@ def decided(expression: Expr) -> Expr:
 
     A Piecewise without a last branch that always holds gets one that is no number.
     """
+    expression = without_poles(expression, S.NaN)
     if not expression.has(floor, ceiling, sign, Relational, Piecewise):
         return expression
     return _walk(expression)
+
+
+def without_poles(expression: Expr, stand_in: Expr) -> Expr:
+    """A pole as `stand_in`, where it is taken: log(0) times an indicator is 0 where the indicator is."""
+    if not expression.has(zoo):
+        return expression
+
+    def is_cut(node: Any) -> bool:
+        cutting = (Piecewise, SampleOperator)
+        return isinstance(node, Mul) and zoo in node.args and any(isinstance(a, cutting) for a in node.args)
+
+    def cut(node: Mul) -> Expr:
+        first = min((a for a in node.args if isinstance(a, (Piecewise, SampleOperator))), key=str)
+        rest = Mul(*(a for a in node.args if a is not first))
+        if isinstance(first, SampleOperator):  # a sum of indicators
+            return cut_(first)
+        return Piecewise(*((S.Zero if v == 0 else v * rest, c) for v, c in first.args), evaluate=False)
+
+    for _ in range(3):
+        if not any(is_cut(node) for node in expression.atoms(Mul)):
+            break
+        expression = expression.replace(is_cut, cut)
+    return expression.xreplace({zoo: stand_in})
 
 
 def _walk(node: Any) -> Any:
@@ -87,6 +114,7 @@ def scalar_decisions(context: Any) -> dict[str, Any]:
         return context.sign(total)
 
     return {
+        "symmle_cut": lambda v: context.mpf(0) if v == 0 else context.nan,
         "symmle_floor": floor_of,
         "symmle_signum": signum_of,
         "inf": context.inf,
@@ -94,4 +122,4 @@ def scalar_decisions(context: Any) -> dict[str, Any]:
     }
 
 
-__all__ = ["decided", "has_jumps", "scalar_decisions"]
+__all__ = ["decided", "has_jumps", "scalar_decisions", "without_poles"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import mpmath
-from sympy import Basic, Dummy, Expr, Sum, Symbol, lambdify
+from sympy import Basic, Dummy, Expr, S, Sum, Symbol, lambdify
 
-from symmle.algebra.decisions import decided, scalar_decisions
+from symmle.algebra.decisions import decided, scalar_decisions, without_poles
 from symmle.algebra.series import add_up_in, with_series
 from symmle.sample import (
     Count,
@@ -58,6 +58,7 @@ def _listed(arguments: Sequence[Any], expressions: Sequence[Expr]) -> Callable[.
 
 def compile_expression(expression: Expr) -> Callable[[Mapping[Symbol, Any], Sequence[Rows]], Any]:
     """A function (values, samples) -> mpf of an expression; nested operators are constants inside."""
+    expression = without_poles(expression, S.NaN)
     operators = statistics_of(expression)
     stand_ins = [Dummy() for _ in operators]
     plain = expression.xreplace(dict(zip(operators, stand_ins, strict=True)))

@@ -10,6 +10,7 @@ import numpy as np
 from sympy import (
     Abs,
     Add,
+    And,
     Derivative,
     DiracDelta,
     Dummy,
@@ -17,6 +18,7 @@ from sympy import (
     Function,
     LambertW,
     Mul,
+    Or,
     Piecewise,
     Pow,
     S,
@@ -40,13 +42,12 @@ from sympy import (
     polygamma,
     sqrt,
     trigamma,
-    zoo,
 )
 from sympy.printing.codeprinter import PrintMethodNotImplementedError
 from sympy.printing.numpy import SciPyPrinter
 
 from symmle.algebra import GaveUp, attempt_within
-from symmle.algebra.decisions import decided, scalar_decisions
+from symmle.algebra.decisions import decided, scalar_decisions, without_poles
 from symmle.algebra.series import add_up_in, with_series
 from symmle.compiling.derivatives import CONTEXT as CONTEXT
 from symmle.compiling.derivatives import LOCK as LOCK
@@ -85,7 +86,7 @@ def open_special_logs(expression: Expr) -> Expr:
                 rest.append(part)
         return total + log(Mul(*rest)) if rest else total
 
-    expression = expression.xreplace({zoo: UNDEFINED})  # branches that no row takes
+    expression = without_poles(expression, UNDEFINED)  # branches that no row takes
     expression = expression.replace(lambda e: isinstance(e, log), lambda e: opened(e.args[0]))
     return expression.replace(DiracDelta, lambda *a: S.Zero)
 
@@ -353,6 +354,17 @@ class RowPrinter(SciPyPrinter):  # type: ignore[misc]
         if n > 2:
             return self._power(expr.base, n)
         return super()._print_Pow(expr, rational)  # type: ignore[no-any-return]
+
+    def _print_And(self, expr: And) -> str:
+        return self._joined(expr, "&")
+
+    def _print_Or(self, expr: Or) -> str:
+        return self._joined(expr, "|")
+
+    def _joined(self, expr: And | Or, sign: str) -> str:
+        """Conditions on rows and on parameters alone broadcast; NumPy's reductions want one shape."""
+        parts = sorted(self._print(a) for a in expr.args)
+        return "(" + f" {sign} ".join(f"({part})" for part in parts) + ")"
 
     def _power(self, base: Expr, n: int) -> str:
         return f"symmle_whole_power({self._print(base)}, {n})"

@@ -253,6 +253,24 @@ def test_branches_that_are_not_taken(row: Any) -> None:
     assert error <= 1e-14
 
 
+ROWS: list[tuple[Expr, Any, float]] = [
+    (
+        Total(Piecewise((1, And(Eq(x, 0), p > 1)), (2, Or(x > 1, m > 5)), (4, True)), ONE),
+        [0.0, 1.0, 2.0],
+        7.0,
+    ),
+    (Total(Piecewise((x, And(p > 1, m > 0)), (5 * x, True)), ONE), [1.0, 2.0], 3.0),
+    (Total(Piecewise((x, Or(p > 3, And(x > 1, m > 5))), (2 * x, True)), ONE), [1.0, 2.0], 6.0),
+    (Total(Piecewise((S.ComplexInfinity, x < 0), (x, True)), ONE), [1.0, 2.0], 3.0),
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda r: str(r[0]))
+def test_conditions_on_rows_and_on_parameters(row: Any) -> None:
+    e, data, truth = row
+    assert values_of(e, {x: data}, None, {p: 2, m: 1}) == (truth, pytest.approx(0, abs=1e-14), truth)
+
+
 def test_no_branch_is_no_number() -> None:
     e = Piecewise((1, Mean(x, ONE) > 5))
     assert np.isnan(values_of(e, {x: [1.0]})[0])
