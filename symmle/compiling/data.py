@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sympy import Expr, Interval, Range, S, Set, Symbol
 
 from symmle.compiling.columns import Column, column_of, is_table, names_of, read_column
-from symmle.compiling.supports import Bounds, holds_booleans, is_discrete, not_whole, outside
+from symmle.compiling.supports import Bounds, holds_booleans, is_discrete, not_whole, outside, widest
 from symmle.declare.declaration import Declaration, SamplePart
 from symmle.errors import DataError
 
@@ -275,6 +275,7 @@ def _read_sample(
             source = declaration.lags[column]
             support = part.support.get(source)
         if support is not None:
+            support = widest(support, declaration, frozenset(sample.columns))
             _check_support(sample, column, support, bounds, read[column], name)
     for condition in part.inside:
         _check_condition(sample, part, condition, bounds, name)

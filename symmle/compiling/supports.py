@@ -23,6 +23,10 @@ from sympy import (
     oo,
 )
 
+from symmle.algebra import Bounds as ValueBounds
+from symmle.algebra import Facts, bounds_of_set
+from symmle.declare.declaration import Declaration
+
 Array = NDArray[Any]
 
 
@@ -68,6 +72,29 @@ class Bounds:
         arguments = [Symbol(f"c{i}") for i in range(len(names))]
         function = lambdify(arguments, bound.subs(dict(zip(names, arguments, strict=True))), "numpy")
         return function(*(self.columns[name] for name in names))
+
+
+def widest(support: Set, declaration: Declaration, columns: frozenset[Symbol]) -> Set:
+    """An interval that holds the support for every parameter value: bounds that name parameters at their extremes."""
+    if not isinstance(support, Interval) or not support.free_symbols & set(declaration.parameters):
+        return support
+    if support.free_symbols & columns:
+        return support
+    known: dict[Symbol, Any] = {}
+    for symbol, value in declaration.constants.items():
+        if value is not None:
+            known[symbol] = ValueBounds(value, value)
+    for symbol, domain in declaration.parameters.items():
+        found = bounds_of_set(domain, {c: v for c, v in declaration.constants.items() if v is not None})
+        if found is not None:
+            known[symbol] = found
+    finder = Facts(known)
+    low, high = finder.range_of(support.start), finder.range_of(support.end)
+    start, start_open = (-oo, True) if low is None else (low.lo, low.lo_open)
+    end, end_open = (oo, True) if high is None else (high.hi, high.hi_open)
+    if not (start.is_number and end.is_number):
+        return support
+    return Interval(start, end, bool(start_open or support.left_open), bool(end_open or support.right_open))
 
 
 @lru_cache(maxsize=1024)
