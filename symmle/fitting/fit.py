@@ -24,6 +24,7 @@ from symmle.fitting.ridge import choose
 from symmle.fitting.search import search
 from symmle.fitting.separation import refuse_separated
 from symmle.fitting.solution import Solution, as_doubles, refuse_impossible_rows
+from symmle.fitting.units import solve_in_usual_units
 
 METHODS = ("auto", "closed", "root", "newton")
 
@@ -121,7 +122,18 @@ def solve_or_refuse(
     start: dict[str, float] | None = None,
     method: str = "auto",
 ) -> Solution:
-    """The solution; a refusal says what the likelihood tends to."""
+    """The solution, data in extreme units first brought to usual ones; a refusal says what the likelihood tends to."""
+    found = None
+    if method != "closed":
+        found = solve_in_usual_units(
+            plan, table, constants, start, lambda t, s: _solve_as_given(plan, t, constants, s, method)
+        )
+    return _solve_as_given(plan, table, constants, start, method) if found is None else found
+
+
+def _solve_as_given(
+    plan: Plan, table: Table, constants: dict[Symbol, Any], start: dict[str, float] | None, method: str
+) -> Solution:
     try:
         refuse_separated(plan, table, constants)
         return solve(plan, table, constants, start, method)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,8 +27,17 @@ class Covariance:
     reason: str = ""
 
 
-def covariance_at(plan: Plan, table: Table, values: Mapping[Symbol, Any], boundary: bool) -> Covariance:
-    """(-H)^{-1} at the estimate; with constraints g = 0, N (N^T I N)^{-1} N^T with N spanning ker Dg."""
+def covariance_at(
+    plan: Plan,
+    table: Table,
+    values: Mapping[Symbol, Any],
+    boundary: bool,
+    slope: Callable[[Symbol], Any] | None = None,
+) -> Covariance:
+    """(-H)^{-1} at the estimate; with constraints g = 0, N (N^T I N)^{-1} N^T with N spanning ker Dg.
+
+    With `slope`, dtheta/dtheta' of each parameter, for theta where table and values are those of theta'.
+    """
     kind = plan.estimator.kind
     if kind not in REGULAR_KINDS:
         return Covariance(None, None, f"Standard errors: none, since the estimator is of kind '{kind}'.")
@@ -57,6 +66,11 @@ def covariance_at(plan: Plan, table: Table, values: Mapping[Symbol, Any], bounda
                 None, None, "Standard errors: none, since the observed information is not positive definite."
             )
         covariance = basis * inverse * basis.T
+        if slope is not None:
+            scales = [slope(q) for q in plan.parameters]
+            for i in range(p):
+                for j in range(p):
+                    covariance[i, j] *= scales[i] * scales[j]
         errors = {str(q): _double(CONTEXT.sqrt(abs(covariance[k, k]))) for k, q in enumerate(plan.parameters)}
         matrix = np.array([[_double(covariance[i, j]) for j in range(p)] for i in range(p)])
     return Covariance(matrix, errors)

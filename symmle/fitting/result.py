@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -67,11 +68,17 @@ class FitResult:
     @cached_property
     def log_likelihood(self) -> float:
         """l at the estimates: natural logarithm of the full density with its constants."""
-        return float(log_likelihood_at(plan_of(self.derivation), self.table, self.solution.values))
+        plan, usual = plan_of(self.derivation), self.solution.usual
+        if usual is not None:
+            return float(usual.log_likelihood(log_likelihood_at(plan, usual.table, usual.values)))
+        return float(log_likelihood_at(plan, self.table, self.solution.values))
 
     @cached_property
     def _covariance(self) -> Covariance:
         plan = plan_of(self.derivation)
+        usual = self.solution.usual
+        if usual is not None:
+            return covariance_at(plan, usual.table, usual.values, self.boundary, usual.slope)
         return covariance_at(plan, self.table, self.solution.values, self.boundary)
 
     @property
@@ -299,6 +306,9 @@ def _portable(solution: Solution) -> Solution:
     """Numbers of a private mpmath context do not pickle; their text at full precision does."""
     copy = Solution(**solution.__dict__)
     copy.values = {s: v._mpf_ for s, v in solution.values.items()}
+    if solution.usual is not None:
+        values = {s: v._mpf_ for s, v in solution.usual.values.items()}
+        copy.usual = replace(solution.usual, values=values)
     return copy
 
 
@@ -306,6 +316,9 @@ def _restored(solution: Solution) -> Solution:
     from symmle.compiling.kernels import CONTEXT
 
     solution.values = {s: CONTEXT.make_mpf(tuple(v)) for s, v in solution.values.items()}
+    if solution.usual is not None:
+        values = {s: CONTEXT.make_mpf(tuple(v)) for s, v in solution.usual.values.items()}
+        solution.usual = replace(solution.usual, values=values)
     return solution
 
 

@@ -36,6 +36,7 @@ class Solution:
     unique: bool | None = None
     notes: list[str] = field(default_factory=list)
     maximisers: dict[str, Any] = field(default_factory=dict)  # sets of values that all attain the maximum
+    usual: Any = None  # `units.UsualUnits`, where the data were brought to usual units for the fit
 
 
 def log_likelihood_at(plan: Plan, table: Table, values: Numbers, patience: int = MOST_DISTINCT) -> Any:
