@@ -9,6 +9,7 @@ inside and every edge are left to be compared by value on data.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 
 from sympy import And, Expr, FiniteSet, Ge, Le, Max, Min, Piecewise, Range, Symbol, true
 
@@ -37,11 +38,12 @@ from symmle.reductions.boundary_records import (
     why,
     without_proofs,
 )
-from symmle.reductions.boundary_space import Larger, closed_ends, larger_space, opened_where_undefined
+from symmle.reductions.boundary_space import Larger, closed_ends, larger_spaces, opened_where_undefined
 from symmle.reductions.problem import Part, Reduced, Skipped, Solve
 from symmle.sample import statistics_of
 from symmle.score import ScoreSystem
 
+MOST_SPACES = 3  # larger spaces that are tried
 MOST_BOUNDED = 3  # the inside and all edges of a box: 3**k problems
 End = tuple[Expr | None, Expr | None]
 
@@ -89,13 +91,19 @@ class Boundary:
 def _clip_one(
     declaration: Declaration, p: Symbol, end: End, likelihood: Likelihood, solve: Solve
 ) -> Reduced | Skipped:
-    larger = larger_space(declaration, p)
-    part = solve(larger.declaration)
-    free = closed_of(part, larger)
-    certificate = certificate_of(part)
-    proof = certificate if certificate is not None and is_unimodal(certificate, larger.declaration) else None
-    if free is None or proof is None:
-        return _roots_and_ends(declaration, p, larger, part, proof)
+    first: tuple[Larger, Part] | None = None
+    for larger in islice(larger_spaces(declaration, p), MOST_SPACES):
+        part = solve(larger.declaration)
+        free = closed_of(part, larger)
+        proof = certificate_of(part)
+        if proof is not None and is_unimodal(proof, larger.declaration):
+            if free is None:
+                return _roots_and_ends(declaration, p, larger, part, proof)
+            break
+        first = first or (larger, part)
+    else:
+        assert first is not None
+        return _roots_and_ends(declaration, p, *first, None)
     clipped = _clip(free[p], end, likelihood)
     conditions = renamed_conditions(part.estimator.conditions, larger)
     value, conditions = kept_conditions(declaration, p, clipped, conditions)
@@ -225,10 +233,12 @@ def _opening(part: Part, declaration: Declaration, subject: tuple[Symbol, ...]) 
 def _inside_or_at_end(
     declaration: Declaration, p: Symbol, end: End, likelihood: Likelihood, solve: Solve
 ) -> Reduced | Skipped | None:
-    larger = larger_space(declaration, p)
-    part = solve(larger.declaration)
-    certificate = certificate_of(part)
-    if certificate is None or not is_unimodal(certificate, larger.declaration):
+    for larger in islice(larger_spaces(declaration, p), MOST_SPACES - 1):
+        part = solve(larger.declaration)
+        certificate = certificate_of(part)
+        if certificate is not None and is_unimodal(certificate, larger.declaration):
+            break
+    else:
         return None
     edges = {e: solve(hold_fixed(declaration, {p: e})) for e in end if e is not None}
     proofs = [certificate_of(edge) for edge in edges.values()]

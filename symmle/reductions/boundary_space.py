@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import mpmath
-from sympy import Expr, FiniteSet, Interval, Range, Rational, Symbol, oo
+from sympy import Expr, FiniteSet, Interval, Range, Rational, S, Symbol, oo
 from sympy.core.relational import Relational
 
 from symmle.algebra import Rows, compile_expression
-from symmle.certify.competitors import holds
+from symmle.certify.competitors import contains, holds
 from symmle.declare.declaration import Declaration
 from symmle.declare.domains import assumptions_of
 from symmle.declare.normalisation import check_normalisation
@@ -22,6 +22,7 @@ from symmle.sample import Maximum, Minimum
 from symmle.sampling import RandomPoints, as_numbers
 
 SECONDS = 0.6  # for the check that a density normalises outside the declared domain
+PLACES = (S.NegativeOne, S.Zero, S.One)  # where densities break: 1/s**2 at s = 0
 LARGER = (
     Interval.open(-oo, oo),
     Interval.open(0, oo),
@@ -111,20 +112,24 @@ def _with_ends(declaration: Declaration, sample: Rows, numbers: dict[Symbol, Any
     return Rows(columns, [*sample.weights, mpmath.mpf(1), mpmath.mpf(1)])
 
 
-def larger_space(declaration: Declaration, p: Symbol) -> Larger:
-    """The largest of the usual open intervals on which the density is one; else the domain without its ends."""
+def larger_spaces(declaration: Declaration, p: Symbol) -> Iterator[Larger]:
+    """The usual open intervals on which the density is one, the largest first; last the domain without its ends."""
     domain = declaration.parameters[p]
     assert isinstance(domain, Interval)
     start, end = domain.start, domain.end
+    tried = set()
     for candidate in (*LARGER, Interval.open(-oo, end), Interval.open(start, oo)):
         below = Interval.open(candidate.start, start) if candidate.start != start else None
         above = Interval.open(end, candidate.end) if candidate.end != end else None
         pieces = [piece for piece in (below, above) if piece is not None]
-        if any(not isinstance(piece, Interval) for piece in pieces):
+        if candidate in tried or any(not isinstance(piece, Interval) for piece in pieces):
             continue  # the candidate does not hold the domain
-        if all(_holds_on(declaration, p, piece) for piece in pieces):
-            return _with_domain(declaration, p, candidate)
-    return _with_domain(declaration, p, Interval.open(start, end))
+        tried.add(candidate)
+        places = [v for v in PLACES if any(piece.contains(v) == True for piece in pieces)]  # noqa: E712
+        if pieces and all(is_density_at(declaration, p, v) for v in places):
+            if all(_holds_on(declaration, p, piece) for piece in pieces):
+                yield _with_domain(declaration, p, candidate)
+    yield _with_domain(declaration, p, Interval.open(start, end))
 
 
 def _with_domain(declaration: Declaration, p: Symbol, domain: Interval) -> Larger:
@@ -141,6 +146,7 @@ def _holds_on(declaration: Declaration, p: Symbol, piece: Interval) -> bool:
     outside = _with_domain(declaration, p, piece).declaration
     if not _is_density(outside, RandomPoints(outside, 67), {}, 8):
         return False
+    outside = replace(outside, constants=RandomPoints(outside, 69).constants())
     if any(part.given for part in outside.samples):
         outside = _at_one_covariate(outside)
     try:
@@ -182,7 +188,7 @@ def degenerate_samples(
         if values is None or drawn is None:
             continue
         numbers = as_numbers(values)
-        for rows in _on_lines(drawn, attempt):
+        for rows in _on_lines(declaration, drawn, numbers, attempt):
             if holds(condition, numbers, rows) is False:
                 yield numbers, rows
         for which in [None, *(c for part in declaration.samples for c in part.all_columns)]:
@@ -201,14 +207,19 @@ def degenerate_samples(
                     yield numbers, rows
 
 
-def _on_lines(drawn: list[Rows], attempt: int) -> Iterator[list[Rows]]:
-    """One column an affine function of another, rising or falling, in turn."""
+def _on_lines(
+    declaration: Declaration, drawn: list[Rows], numbers: dict[Symbol, Any], attempt: int
+) -> Iterator[list[Rows]]:
+    """One column an affine function of another, rising or falling, in turn, where its support allows that."""
     slope = mpmath.mpf((-1) ** attempt * (attempt + 1)) / 2
     for k, sample in enumerate(drawn):
         for c in sample.columns:
             for other in sample.columns:
                 if c != other:
                     line = [mpmath.mpf(1) / 3 + slope * v for v in sample.columns[other]]
+                    support = declaration.supports.get(c) or declaration.given_domains.get(c)
+                    if support is not None and not all(contains(support, v, numbers) for v in line):
+                        continue
                     changed = Rows({**sample.columns, c: line}, sample.weights)
                     yield [*drawn[:k], changed, *drawn[k + 1 :]]
 
@@ -240,6 +251,6 @@ __all__ = [
     "closed_ends",
     "degenerate_samples",
     "is_density_at",
-    "larger_space",
+    "larger_spaces",
     "opened_where_undefined",
 ]

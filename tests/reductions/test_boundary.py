@@ -18,7 +18,7 @@ from symmle.certify.exponential import FullExponentialFamily
 from symmle.derivation import Derivation
 from symmle.errors import NoMaximumError
 from symmle.estimator import Kind
-from symmle.reductions.boundary_space import closed_ends, larger_space, opened_where_undefined
+from symmle.reductions.boundary_space import closed_ends, larger_spaces, opened_where_undefined
 
 R, P = "(-oo, oo)", "(0, oo)"
 NORMAL = "exp(-(x - mu)**2/(2*sigma**2))/(sigma*sqrt(2*pi))"
@@ -325,7 +325,7 @@ SPACES = [
 def test_the_larger_space_is_where_the_density_is_one(name: str, parameter: str, domain: Interval) -> None:
     declaration = declaration_of(name)
     (p,) = [q for q in declaration.parameters if q.name == parameter]
-    larger = larger_space(declaration, p)
+    larger = next(larger_spaces(declaration, p))
     (q,) = [q for q in larger.declaration.parameters if q.name == parameter]
     assert larger.declaration.parameters[q] == domain
     assert larger.back[q] == p
