@@ -78,7 +78,7 @@ class KinkMaximum(Certificate):
 
 @dataclass(frozen=True)
 class MaximumAmongKinks(Certificate):
-    """For every value of the other parameters l is largest, as a function of `parameter`, at a kink.
+    """Where l has a maximum, it is one at a kink: for all values of the others l is largest in `parameter` there.
 
     `reason` is "monotone" or "convex" for what l is between neighbouring kinks, or "concave": then it is largest
     where the slope changes its sign, which one search finds. Below the least kink l does not fall and above the

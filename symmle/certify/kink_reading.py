@@ -24,8 +24,6 @@ from sympy import (
     S,
     Symbol,
     cancel,
-    exp,
-    expand,
     expand_log,
     nan,
     oo,
@@ -92,13 +90,18 @@ def bends_in(e: Basic, p: Symbol) -> bool:
     )
 
 
-def read_kinks(likelihood: Likelihood, p: Symbol) -> tuple[RowKinks, ...] | str:
-    """The kinks in p of the rows of every sample that p enters; "" where there are none, else why not read."""
+def read_kinks(
+    likelihood: Likelihood, p: Symbol, known: frozenset[Symbol] = frozenset()
+) -> tuple[RowKinks, ...] | str:
+    """The kinks in p of the rows of every sample that p enters; "" where there are none, else why not read.
+
+    Where a row bends may depend on the parameters in `known`, on others not.
+    """
     found: list[RowKinks] = []
     for j, part in enumerate(likelihood.declaration.samples):
         if p not in part.density.free_symbols:
             continue
-        rows = _read_sample(likelihood, j, p)
+        rows = _read_sample(likelihood, j, p, known)
         if isinstance(rows, str):
             return rows
         found.append(rows)
@@ -107,10 +110,10 @@ def read_kinks(likelihood: Likelihood, p: Symbol) -> tuple[RowKinks, ...] | str:
     return tuple(found)
 
 
-def _read_sample(likelihood: Likelihood, j: int, p: Symbol) -> RowKinks | str:
+def _read_sample(likelihood: Likelihood, j: int, p: Symbol, known: frozenset[Symbol]) -> RowKinks | str:
     part, facts = likelihood.declaration.samples[j], likelihood.facts
     columns = set(part.all_columns)
-    others = frozenset(likelihood.parameters) - {p}
+    others = frozenset(likelihood.parameters) - {p} - known
     domain = likelihood.declaration.parameters[p]
     pieces: list[tuple[tuple[int, ...], Expr]] = [((), part.density)]
     kinks: list[Kink] = []
@@ -134,10 +137,10 @@ def _read_sample(likelihood: Likelihood, j: int, p: Symbol) -> RowKinks | str:
         split = []
         for signs, e in pieces:
             for s in (1, -1):
-                taken = _taken(e, kink, s, p, facts)
-                if isinstance(taken, str):
-                    return taken
-                split.append(((*signs, s), taken))
+                side = taken(e, kink, s, p, facts)
+                if isinstance(side, str):
+                    return side
+                split.append(((*signs, s), side))
         pieces = split
     branches = []
     for signs, e in pieces:
@@ -223,7 +226,7 @@ def _kink_of(
 
 
 # --- branches ---------------------------------------------------------------------------------------
-def _taken(e: Expr, kink: Kink, s: int, p: Symbol, facts: Facts) -> Expr | str:
+def taken(e: Expr, kink: Kink, s: int, p: Symbol, facts: Facts) -> Expr | str:
     """e where the inner form has the sign s."""
     table: dict[Basic, Basic] = {}
     for node in e.atoms(*BENDS):
@@ -334,83 +337,6 @@ def is_zero_at(e: Expr, p: Symbol, place: Expr) -> bool:
     return not isinstance(found, GaveUp) and found == 0
 
 
-# --- other forms of the same function ---------------------------------------------------------------
-def pieces_as_extremes(e: Expr, p: Symbol, facts: Facts) -> Expr:
-    """Two pieces that meet where their condition on p changes, as a maximum or minimum of both.
-
-    Piecewise((E, w > 0), (F, True)) with E - F = k w is Max(E, F) for k > 0 and Min(E, F) for k < 0.
-    """
-    table: dict[Basic, Basic] = {}
-    for piece in e.atoms(Piecewise):
-        if len(piece.args) != 2 or piece.args[1][1] != True:  # noqa: E712 - a SymPy truth value
-            continue
-        (first, condition), (second, _) = piece.args
-        if not isinstance(condition, UPPER + LOWER) or p not in condition.free_symbols:
-            continue
-        k = attempt_within(
-            1.0, lambda a=first - second, w=condition.lhs - condition.rhs: cancel(together(a / w))
-        )
-        found = None if isinstance(k, GaveUp) else facts.decide_sign(k)
-        if found in (1, -1):
-            larger = (found == 1) == isinstance(condition, UPPER)
-            table[piece] = (Max if larger else Min)(first, second)
-    return e.xreplace(table)
-
-
-def as_hinges(e: Expr, rows: RowKinks, p: Symbol, others: frozenset[Symbol], facts: Facts) -> Expr:
-    """Bends that name other parameters, in hinges of the inner form u, which does not: c Max(u, 0) + d Max(-u, 0).
-
-    The log density is then smooth in the other parameters, and its statistics are not negative.
-    """
-    if len(rows.kinks) != 1 or rows.kinks[0].inner.free_symbols & others:
-        return e
-    (kink,) = rows.kinks
-    u = kink.inner
-    table: dict[Basic, Basic] = {}
-    for node in sorted(e.atoms(Abs, Max, Min, Piecewise), key=lambda n: n.count_ops()):
-        if not (p in node.free_symbols and node.free_symbols & others):
-            continue
-        up, down = _taken(node, kink, 1, p, facts), _taken(node, kink, -1, p, facts)
-        if isinstance(up, str) or isinstance(down, str) or bends_in(up, p) or bends_in(down, p):
-            continue
-        rewritten = _hinges(up, down, u, p)
-        if rewritten is not None:
-            table[node] = rewritten
-    plain = e.xreplace(table)
-    if not any(p in n.free_symbols and n.free_symbols & others for n in plain.atoms(*BENDS, Piecewise)):
-        return plain
-    whole = _hinges(rows.above, rows.below, u, p)
-    return plain if whole is None else exp(whole)
-
-
-def _hinges(up: Expr, down: Expr, u: Expr, p: Symbol) -> Expr | None:
-    """`up` where u > 0 and `down` where u < 0, both affine in u, as d + a Max(u, 0) + b Max(-u, 0)."""
-    slope = u.diff(p)
-    a, b = (attempt_within(1.0, lambda e=e: cancel(together(e.diff(p) / slope))) for e in (up, down))
-    if isinstance(a, GaveUp) or isinstance(b, GaveUp) or p in a.free_symbols | b.free_symbols:
-        return None
-    at_kink = attempt_within(2.0, lambda: simplify(expand(down - b * u)))
-    if isinstance(at_kink, GaveUp) or p in at_kink.free_symbols:
-        return None
-    return at_kink + (a * Abs(u) if a == -b else a * Max(u, 0) - b * Max(-u, 0))
-
-
-def vanishes_only_at(h: Expr, rows: RowKinks, p: Symbol, columns: set[Symbol], facts: Facts) -> bool:
-    """Whether h(row; p) >= 0 is proved to be 0 only where p is at the one kink of the row."""
-    (kink,) = rows.kinks
-    if kink.direction is None or not is_zero_at(h, p, kink.place):
-        return False
-    for s, e in ((1, rows.above), (-1, rows.below)):
-        side = _taken(h, kink, s, p, facts)
-        if isinstance(side, str):
-            return False
-        ratio = attempt_within(2.0, simplify, side.diff(p) / e.diff(p))
-        # h moves as -log f does, which falls on both sides of the kink
-        if isinstance(ratio, GaveUp) or ratio.free_symbols & columns or facts.decide_sign(-ratio) != 1:
-            return False
-    return True
-
-
 # --- signs beside a kink ----------------------------------------------------------------------------
 def sign_beside(
     e: Expr, kinks: Iterable[tuple[Kink, int]], p: Symbol, columns: Iterable[Symbol], facts: Facts
@@ -436,13 +362,4 @@ def sign_beside(
     return None
 
 
-__all__ = [
-    "Kink",
-    "RowKinks",
-    "bends_in",
-    "is_zero_at",
-    "pieces_as_extremes",
-    "read_kinks",
-    "sign_beside",
-    "vanishes_only_at",
-]
+__all__ = ["Kink", "RowKinks", "bends_in", "is_zero_at", "read_kinks", "sign_beside", "taken"]

@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 from sympy import Interval, Symbol, oo
 
-from symmle.certify.kink import MaximumAmongKinks, decide_search
+from symmle.certify.kink import decide_search
 from symmle.certify.kink_reading import RowKinks, read_kinks
 from symmle.certify.kink_slopes import falls_outside, slope_between
 from symmle.compiling.data import Table
 from symmle.compiling.evaluate import CompiledExpressions
 from symmle.compiling.kernels import CONTEXT, LOCK, row_kernel
 from symmle.errors import NoMaximumError, NotDerivedError, SymmleError
-from symmle.fitting.faces import inner_constants
-from symmle.fitting.plan import Plan, is_real, plan_of
+from symmle.fitting.kinks_lines import search_lines
+from symmle.fitting.kinks_profile import Point, Profile
+from symmle.fitting.plan import Plan, is_real
 from symmle.fitting.solution import Solution, log_likelihood_at
 
 MOST = 400  # kinks at which all else is maximised
@@ -32,11 +33,11 @@ NEAR = CONTEXT.mpf(2) ** -40  # of the distance to the next kink, where a limit 
 STEPS = 240  # bisections of a bracket at 240 bits
 TIE = 1e-12
 
-Point = tuple[Any, Solution]  # the log-likelihood, and the parameters at which it is attained
-
 
 def search_kinks(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solution:
     """The best value of the searched parameter, the others maximised at each."""
+    if plan.estimator.route == "lines":
+        return search_lines(plan, table, constants)
     return _Search(plan, table, constants).best()
 
 
@@ -63,22 +64,13 @@ def _form_of(plan: Plan, p: Symbol, proof: str) -> _Form:
     return known[p]  # type: ignore[no-any-return]
 
 
-class _Search:
+class _Search(Profile):
+    """The kinks of one parameter, each a value at which the others are maximised."""
+
     def __init__(self, plan: Plan, table: Table, constants: dict[Symbol, Any]):
-        self.plan, self.table, self.known = plan, table, constants
-        self.p = plan.estimator.searched[0]
-        self.inner = plan_of(plan.derivation.face(0))
-        self.has_others = bool(plan.estimator.faces[0].declaration.parameters)
-        proofs = [q.certificate for q in plan.estimator.points if q.certificate is not None]
-        self.proof = next((c.reason for c in proofs if isinstance(c, MaximumAmongKinks)), "")
+        super().__init__(plan, table, constants)
         self.form = _form_of(plan, self.p, self.proof)
         self.shape = self.form.shape
-        self.domain = plan.domain_of(self.p)
-        inner = plan.estimator.faces[0].estimator
-        self.is_closed = not (inner.remaining or inner.faces or inner.alternatives or inner.supremum)
-        self.closed = inner.closed if self.is_closed else {}
-        self.formulas = plan.compile(list(self.closed.values()))
-        self.refused: list[tuple[Any, SymmleError]] = []
 
     def best(self) -> Solution:
         places = self._places()
@@ -142,41 +134,6 @@ class _Search:
             )
         return inside
 
-    # --- l at a value of p, the others maximised ---
-
-    def _at(self, value: Any, limit: bool = False) -> Point | None:
-        """l and the others at p = value; None where they have no maximum, which is kept in mind."""
-        known = {**self.known, self.p: value}
-        try:
-            found = self._others_at(known)
-        except NoMaximumError as problem:
-            if not limit:
-                self.refused.append((value, problem))
-            return None
-        values = {**known, **found.values}
-        if self.plan.reason_against(values, self.table):
-            return None
-        height = log_likelihood_at(self.plan, self.table, values)
-        found.values = values
-        return (height, found) if CONTEXT.isfinite(height) else None
-
-    def _others_at(self, known: dict[Symbol, Any]) -> Solution:
-        from symmle.fitting.fit import solve
-
-        if not self.has_others:
-            return Solution(dict(known), "kinks")
-        if self.is_closed:
-            found = self.formulas.precise(self.table, known)
-            values = {**known, **dict(zip(self.closed, (v.number for v in found), strict=True))}
-            reason = self.inner.reason_against(values, self.table)
-            if reason:
-                raise NoMaximumError(
-                    f"{self.plan.name}: with `{self.p}` = {float(known[self.p]):.12g} the likelihood has no maximum: "
-                    f"{reason}."
-                )
-            return Solution(values, "kinks")
-        return solve(self.inner, self.table, inner_constants(self.inner, known))
-
     def _refuse_if_higher(self, places: list[Any], best: Any) -> None:
         """NoMaximumError where l rises at least as high near a kink at which the others have no maximum.
 
@@ -210,7 +167,7 @@ class _Search:
         """What the maximum over the others tends to as p comes near to a kink from one side."""
         gap = min(((v - value) * side for v in places if (v - value) * side > 0), default=1 + abs(value))
         step = max(gap * NEAR, abs(value) * NEAR / 16)
-        near, far = (self._at(value + side * step * 4**k, limit=True) for k in (0, 1))
+        near, far = (self.at(value + side * step * 4**k, limit=True) for k in (0, 1))
         if near is None or far is None:
             return None
         # what is missing falls at least as the root of the step
@@ -220,7 +177,7 @@ class _Search:
         chosen = places
         if len(places) > MOST:
             chosen = self._finalists(places)
-        return [point for v in chosen if (point := self._at(v)) is not None]
+        return [point for v in chosen if (point := self.at(v)) is not None]
 
     def _finalists(self, places: list[Any]) -> list[Any]:
         """The kinks with the highest l in doubles, where the others have closed forms."""
@@ -266,7 +223,7 @@ class _Search:
     def _flat(self, tied: list[Any], top: Any) -> tuple[float, ...]:
         """The interval of tied kinks where l is the same between them; else all of them."""
         for low, high in zip(tied, tied[1:], strict=False):
-            middle = self._at((low + high) / 2)
+            middle = self.at((low + high) / 2)
             if middle is None or middle[0] < top - TIE * (1 + abs(top)):
                 return tuple(float(v) for v in tied)
         return float(tied[0]), float(tied[-1])
@@ -278,7 +235,7 @@ class _Search:
         if not self.has_others:
             values: Mapping[Symbol, Any] = {**self.known, self.p: value}
         else:
-            point = self._at(value)
+            point = self.at(value)
             if point is None:
                 return CONTEXT.nan
             values = point[1].values
@@ -291,14 +248,14 @@ class _Search:
         for low, high in zip(places, places[1:], strict=False):
             gap = (high - low) * CONTEXT.mpf(2) ** -40
             root = self._falling_root(low + gap, high - gap)
-            if root is not None and (point := self._at(root)) is not None:
+            if root is not None and (point := self.at(root)) is not None:
                 found.append(point)
         beyond = self.form.beyond
         for start, side, falls in ((places[0], -1, beyond[0]), (places[-1], 1, beyond[1])):
             if falls:
                 continue
             root = self._beyond(start, side, max(places[-1] - places[0], abs(start), CONTEXT.mpf(1)))
-            if root is not None and (point := self._at(root)) is not None:
+            if root is not None and (point := self.at(root)) is not None:
                 found.append(point)
         return found
 
@@ -350,7 +307,7 @@ class _Search:
             f"The log-likelihood is concave in {self.p}: its slope changes sign at the estimate, one of {len(places)} "
             "values at which it bends or between two of them."
         )
-        point = self._at(value)
+        point = self.at(value)
         return self._with_set(places, high, self._chosen([] if point is None else [point], status))
 
     def _beside(self, places: list[Any], k: int, side: int) -> Any:
@@ -381,7 +338,7 @@ class _Search:
         """The interval of maximisers, where the slope is 0 between two kinks."""
         at = solution.values[self.p]
         if k < len(places) and at == places[k] and k + 1 < len(places) and self._beside(places, k, 1) == 0:
-            other = self._at(places[k + 1])
+            other = self.at(places[k + 1])
             height = log_likelihood_at(self.plan, self.table, solution.values)
             if other is not None and abs(other[0] - height) <= TIE * (1 + abs(height)):
                 solution.maximisers = {str(self.p): (float(at), float(places[k + 1]))}

@@ -14,14 +14,9 @@ from sympy import Abs, Expr, Gt, Interval, Lt, Max, Min, Piecewise, S, Set, Symb
 from symmle.algebra import Facts, bounds_of_set
 from symmle.certify.composed import compose
 from symmle.certify.kink import KinkMaximum, MaximumAmongKinks, decide_search
-from symmle.certify.kink_reading import (
-    RowKinks,
-    as_hinges,
-    bends_in,
-    pieces_as_extremes,
-    read_kinks,
-    vanishes_only_at,
-)
+from symmle.certify.kink_forms import as_hinges, pieces_as_extremes, vanishes_only_at
+from symmle.certify.kink_lines import LinesMaximum, read_lines
+from symmle.certify.kink_reading import RowKinks, bends_in, read_kinks
 from symmle.certify.kink_slopes import Slopes, slope_between, slopes_of
 from symmle.declare.declaration import Declaration
 from symmle.estimator import BySymbol, Certificate, Estimator, Face, Kind, StationaryPoint
@@ -67,6 +62,10 @@ class Kinks:
             if isinstance(answer, Reduced):
                 return answer
             reasons.append(answer.reason)
+        for p in bent:
+            answer = _along_lines(likelihood, p, solve)
+            if isinstance(answer, Reduced):
+                return answer
         return Skipped("; ".join(dict.fromkeys(r for r in reasons if r)))
 
 
@@ -204,29 +203,59 @@ def _searched(
     if part.declaration.parameters and not (inner.closed or inner.remaining or inner.faces):
         return Skipped(inner.obstacle or f"with {p} known nothing is found for the other parameters")
     kind = decide_search(likelihood, p)
+    unproved = "" if kind else f"whether the maximum over {p} is at a kink is not proved"
     proof = inner.points[0].certificate if inner.points else None
-    proved = kind and (
-        not part.declaration.parameters or (proof is not None and proof.kind is Kind.GLOBAL_MAXIMUM)
+    whole = MaximumAmongKinks(declaration, p, kind, proof) if kind else None
+    return _left_to_search(likelihood, p, part, whole, unproved, _slope_steps(likelihood, p, found), "kinks")
+
+
+def _along_lines(likelihood: Likelihood, p: Symbol, solve: Solve) -> Reduced | Skipped:
+    """Rows that bend where p + q z meets y: every row is a line in (p, q), and the maximum is where lines cross."""
+    declaration = likelihood.declaration
+    lines = read_lines(likelihood, p)
+    if isinstance(lines, str):
+        return Skipped(lines)
+    part = solve(hold_fixed(declaration, {p: None}))
+    if not part.estimator.closed or part.estimator.remaining or part.estimator.faces:
+        return Skipped(f"with {p} known no closed form is found for the other parameters")
+    proof = part.estimator.points[0].certificate if part.estimator.points else None
+    return _left_to_search(
+        likelihood, p, part, LinesMaximum(declaration, p, lines.other, proof), "", (), "lines"
     )
-    certificate = MaximumAmongKinks(declaration, p, kind, proof) if proved else None
-    reason = "" if proved else (
-        inner.points[0].reason if kind and inner.points else f"whether the maximum over {p} is at a kink is not proved"
-    )  # fmt: skip
+
+
+def _left_to_search(
+    likelihood: Likelihood,
+    p: Symbol,
+    part: Part,
+    whole: MaximumAmongKinks | LinesMaximum | None,
+    unproved: str,
+    argument: tuple[Step, ...],
+    route: str,
+) -> Reduced:
+    """The estimator that is searched on data: the others in closed form (or solved) at every value of p."""
+    declaration, inner = likelihood.declaration, part.estimator
+    if whole is not None and part.declaration.parameters:
+        if whole.inner is None or whole.inner.kind is not Kind.GLOBAL_MAXIMUM:
+            unproved = inner.points[0].reason if inner.points else "the rest is not proved to be at a maximum"
+    certificate = None if unproved else whole
     point = StationaryPoint(
         BySymbol({q: q for q in declaration.parameters}),
         certificate.kind if certificate is not None else Kind.UNDECIDED,
         certificate,
-        reason=reason,
+        reason=unproved,
     )
-    steps: tuple[Step, ...] = (Step("why not the score", (), (), Relation.DEFINITION, (p,), details=WHY),)
-    steps += _slope_steps(likelihood, p, found)
+    steps: tuple[Step, ...] = (
+        Step("why not the score", (), (), Relation.DEFINITION, (p,), details=WHY),
+        *argument,
+    )
     if part.declaration.parameters:
         steps += _held_steps(declaration, p, p, part, dict(inner.closed))
     estimator = Estimator(
         kind="order statistic",
-        route="kinks",
+        route=route,
         points=(point,),
-        notes=() if proved else (f"no proof of a global maximum for every sample: {reason}",),
+        notes=() if certificate else (f"no proof of a global maximum for every sample: {unproved}",),
         faces=(Face({}, part.declaration, inner),),
         searched=(p,),
     )

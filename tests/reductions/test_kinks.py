@@ -520,9 +520,6 @@ NO_QUANTILE: list[tuple[str, dict[str, Any]]] = [
     ("rising away from the kink", model_of("exp(Abs(x - m))/(exp(m) + exp(1 - m) - 2)", "[0, 1]", {"m": "[0, 1]"})),
     ("a mixture of scales", model_of("exp(-Abs(x - m))/4 + exp(-Abs(x - m)/2)/8")),
     ("a scale under the kink", NAMED["scale with a kink"].table),
-    ("a line and its intercept", model_of(
-        "exp(-Abs(y - m - k*z))/2", {"y": "(-oo, oo)"}, {"m": "real", "k": "real"}, covariates=["z"]
-    )),
 ]  # fmt: skip
 
 
@@ -556,3 +553,45 @@ def test_many_rows() -> None:
         fit(derived(NAMED["asymmetric Laplace, all unknown"]), RNG.laplace(0, 1, 6000))
     middling = RNG.laplace(0, 1, 700)
     assert fit(derived(NAMED["asymmetric Laplace, all unknown"]), middling).estimates["m"] in middling
+
+
+LINES: list[tuple[str, dict[str, Any], float]] = [
+    ("median line", model_of("exp(-Abs(y - a - m*z)/s)/(2*s)", {"y": "(-oo, oo)"},
+        {"a": "real", "m": "real", "s": "positive"}, covariates=["z"]), 0.5),
+    ("median line, known scale, slope first", model_of("exp(-Abs(y - a - m*z))/2", {"y": "(-oo, oo)"},
+        {"m": "real", "a": "real"}, covariates=["z"]), 0.5),
+    ("quantile line", model_of("3/(4*s)*exp(-Max(3*(y - a - m*z), a + m*z - y)/s)", {"y": "(-oo, oo)"},
+        {"a": "real", "m": "real", "s": "positive"}, covariates=["z"]), 0.75),
+]  # fmt: skip
+
+
+def least_loss(y: Array, z: Array, share: float) -> float:
+    """The least sum of check losses over all lines, as a linear program."""
+    n = len(y)
+    rows = np.hstack([np.ones((n, 1)), z[:, None], np.eye(n), -np.eye(n)])
+    costs = np.r_[0, 0, np.full(n, share), np.full(n, 1 - share)]
+    found = optimize.linprog(costs, A_eq=rows, b_eq=y, bounds=[(None, None)] * 2 + [(0, None)] * (2 * n))
+    return float(found.fun)
+
+
+@pytest.mark.parametrize("row", LINES, ids=[r[0] for r in LINES])
+def test_a_line_and_its_intercept(row: Any) -> None:
+    _, table, share = row
+    derivation = derive(Model.from_dict(table))
+    assert derivation.verify()
+    (point,) = derivation.estimator.points
+    assert point.kind is Kind.GLOBAL_MAXIMUM
+    assert point.certificate is not None
+    assert point.certificate.check()[0]
+    for n in (5, 20, 150):
+        z = RNG.normal(1, 2, n)
+        y = 2 - z + RNG.laplace(0, 1, n)
+        result = fit(derivation, {"y": y, "z": z})
+        residuals = y - result.estimates["a"] - result.estimates["m"] * z
+        loss = np.sum(np.maximum(share * residuals, (share - 1) * residuals))
+        assert loss == pytest.approx(least_loss(y, z, share), rel=1e-10)
+        if "s" in result.estimates:
+            scale = 4 if share != 0.5 else 2
+            assert result.estimates["s"] == pytest.approx(scale * loss / n, rel=1e-10)
+    with pytest.raises(NoMaximumError):
+        fit(derivation, {"y": [1.0, 2.0, 4.0], "z": [1.0, 1.0, 1.0]})
