@@ -156,9 +156,9 @@ class Run:
         for reduction in REDUCTIONS:
             self.progress(f"trying {reduction.name}")
             started = time.monotonic()
-            answer = reduction.attempt(work, self._solve_part)
+            answer = attempt_within(max(1.0, seconds_left() - 0.5), reduction.attempt, work, self._solve_part)
             spent = time.monotonic() - started
-            if isinstance(answer, Skipped):
+            if isinstance(answer, Skipped | GaveUp):
                 if answer.reason:
                     self.trace.attempt(Attempt(reduction.name, False, answer.reason, spent))
                 continue

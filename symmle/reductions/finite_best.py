@@ -70,16 +70,18 @@ def best_of_values(likelihood: Likelihood, members: Sequence[Member], values: Se
         h.has(Piecewise) for h in heights
     ):  # SymPy takes the pieces of a row out of the mean in a condition
         return None
-    lines = _lines(likelihood, heights)
+    repeated = any(expand(a - b) == 0 for i, a in enumerate(heights) for b in heights[:i])
+    lines = None if repeated else _lines(likelihood, heights)  # equal lines tie everywhere
     if lines is not None:
         return _envelope(members, *lines)
     if len(members) > COMPARED or len(members[0]) > 1:
         return None
     conditions = []
     for i, own in enumerate(heights):
-        pairs = [_not_below(likelihood, own, h) for j, h in enumerate(heights) if j != i]
+        others = [h for j, h in enumerate(heights) if j != i and expand(own - h) != 0]
+        pairs = [_not_below(likelihood, own, h) for h in others]
         conditions.append(And(*pairs))
-    if len(members) == 2:
+    if len(members) == 2 and not repeated:
         # the second wins where it is strictly better
         strict = _not_below(likelihood, heights[1], heights[0], strict=True)
         first = _chosen(members, [(1, strict), (0, S.true)])
