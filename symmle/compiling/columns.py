@@ -152,9 +152,11 @@ def _refuse_objects(raw: Array, where: str, absent: Array | None) -> None:
     for row, entry in enumerate(raw):
         if absent is not None and absent[row]:
             continue
-        if not isinstance(entry, (float, int, np.floating, np.integer, np.bool_)):
+        is_number = isinstance(entry, (float, int, np.floating, np.integer, np.bool_))
+        absent_here = _is_missing(entry) or (absent is None and is_number and entry != entry)
+        if absent_here or not is_number:
             what = f"a {type(entry).__name__}; pass numbers"
-            if _is_missing(entry):
+            if absent_here:
                 what = 'a missing value; drop the row, or pass missing="drop"'
             raise DataError(f"{where}: row {row} is {entry!r}, {what}.")
     if absent is None:
