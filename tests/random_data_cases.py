@@ -547,7 +547,8 @@ ABSENT = [
         lambda rng: {"x": rounded(rng.exponential(2, 6) + 0.01)},
         generalised_pareto,
         {"xi": Space("real"), "s": Space("positive", 2)},
-        candidates=lambda c, eps: [{"xi": -2.0, "s": 2 * float(c["x"].max()) * (1 + eps)}],
+        candidates=lambda c, eps: [{"xi": -2.0, "s": 2 * float(c["x"].max()) * (1 + 2 * eps)}],
+        keeps_off=lambda c, t, eps: bool(1 + t["xi"] * c["x"].max() / t["s"] >= eps),
         unbounded=True,
     ),
 ]

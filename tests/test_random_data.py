@@ -121,6 +121,7 @@ def test_a_few_samples(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", NAMES)
 def test_fifty_samples(name: str) -> None:
     sweep(name, MANY, 6)
