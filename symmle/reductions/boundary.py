@@ -298,6 +298,20 @@ def _held_steps(declaration: Declaration, p: Symbol, bound: Expr, edge: Part) ->
     ]
 
 
+def _numeric_inside(declaration: Declaration, estimator: Estimator, bounded: set[Symbol]) -> Estimator:
+    """The answer inside as it is used on data.
+
+    A bounded parameter that is eliminated leaves its domain where the others do not: the score is then left as
+    it is. Conditions of a family are not those of a part of it: data decide.
+    """
+    if not estimator.remaining:
+        return estimator
+    if not bounded & set(estimator.closed):
+        return replace(estimator, conditions=())
+    score = ScoreSystem(build_likelihood(declaration)).equations
+    return Estimator(remaining=tuple(Equation(p, e) for p, e in score.items()), points=estimator.points[:1])
+
+
 # --- the inside and every edge, by value -------------------------------------------------------------
 def _compare_edges(
     declaration: Declaration, ends: dict[Symbol, End], solve: Solve, proof: Certificate | None = None
@@ -306,7 +320,7 @@ def _compare_edges(
     part = solve(inside)
     if part.estimator.obstacle:
         return Skipped(part.estimator.obstacle)
-    faces = [Face({}, inside, part.estimator)]
+    faces = [Face({}, inside, _numeric_inside(inside, part.estimator, set(ends)))]
     steps: list[Step] = [why(tuple(ends), inside), *leaving(without_proofs(part.steps), declaration)]
     for p, pair in ends.items():
         for bound in pair:
