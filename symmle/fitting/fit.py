@@ -10,13 +10,13 @@ from sympy import Symbol
 
 from symmle.compiling.columns import column_of, is_table, names_of
 from symmle.compiling.data import Table, read_table
-from symmle.errors import DataError, NoMaximumError, NotDerivedError, SymmleError
+from symmle.errors import DataError, NoMaximumError, NotConvergedError, NotDerivedError, SymmleError
 from symmle.fitting.bracket import solve_one
 from symmle.fitting.closed import solve_closed, solve_score
 from symmle.fitting.edges import solve_with_edges
 from symmle.fitting.faces import maximisers_on, refuse_unattained, solve_faces
 from symmle.fitting.large import solve_large
-from symmle.fitting.limits import refine
+from symmle.fitting.limits import found_unbounded, refine, refuse_far_out
 from symmle.fitting.newton import solve_several
 from symmle.fitting.plan import Plan, plan_of, refuse_what_is_not_built
 from symmle.fitting.result import FitResult
@@ -136,9 +136,19 @@ def _solve_as_given(
 ) -> Solution:
     try:
         refuse_separated(plan, table, constants)
-        return solve(plan, table, constants, start, method)
+        solution = solve(plan, table, constants, start, method)
+        against = plan.reason_against(solution.values, table)
+        if against:
+            raise NotConvergedError(f"{plan.name}: no maximum was found: {against}.")
+        refuse_far_out(plan, table, constants, solution)
     except NoMaximumError as refusal:
         raise refine(plan, table, constants, refusal) from refusal.__cause__
+    except NotConvergedError as problem:
+        unbounded = found_unbounded(plan, table, constants, problem)
+        if unbounded is None:
+            raise
+        raise unbounded from problem
+    return solution
 
 
 def solve(

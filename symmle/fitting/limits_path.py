@@ -144,7 +144,7 @@ class Path:
                 for p, u in zip(names, us, strict=True)
             ]
             longest = max(abs(m) / s for m, s in zip(move, sizes, strict=True))
-            if longest < CONTEXT.mpf(2) ** -60 or abs(gain) < CONTEXT.mpf(2) ** -110 * (1 + abs(height)):
+            if longest < CONTEXT.mpf(2) ** -180 or abs(gain) < CONTEXT.mpf(2) ** -110 * (1 + abs(height)):
                 break
             factor = min(CONTEXT.mpf(1), 1 / longest)
             for _ in range(40):
