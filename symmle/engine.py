@@ -284,7 +284,9 @@ class Run:
             ),
             kind="closed form" if not equations else "reduced",
             route=solved.route,
-            alternatives=tuple(BySymbol(c.closed) for c in others),
+            alternatives=tuple(
+                BySymbol({**c.closed, **{p: e.xreplace(c.closed) for p, e in back.items()}}) for c in others
+            ),
             points=(self._point(ordered, equations),),
             auxiliary={p: problem.domains[p] for p in unknowns if p not in original.domains},
         )

@@ -51,10 +51,14 @@ def solve_closed(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solu
         best, tied = best_of(plan, [(log_likelihood_at(plan, table, v), v) for v in admissible])
     if len(admissible) < len(candidates) and not plan.is_proved:
         # what is left may be a minimum, the maxima outside: the score is asked, with the ends of the domain
-        other = solve_score(plan, table, constants)
-        mine, numeric = (log_likelihood_at(plan, table, v) for v in (best, other.values))
-        if not mine >= numeric - 1e-9 * (1 + abs(numeric)):
-            return other
+        try:
+            other = solve_score(plan, table, constants)
+        except NotDerivedError:  # nothing numeric is built for this space: the candidates stand
+            other = None
+        if other is not None:
+            mine, numeric = (log_likelihood_at(plan, table, v) for v in (best, other.values))
+            if not mine >= numeric - 1e-9 * (1 + abs(numeric)):
+                return other
     edge = any(plan.is_at_edge(p, best[p], best) for p in plan.parameters)
     points = plan.estimator.points
     on_edge = edge or (plan.estimator.kind == "order statistic" and any(p.boundary for p in points))

@@ -57,7 +57,12 @@ class Separation:
 
 
 def separation(plan: Plan, table: Table, constants: dict[Symbol, Any] | None = None) -> Separation | None:
-    """The direction along which the data are separated; None where there is none, or no affine predictor."""
+    """The direction along which the data are separated; None where there is none, or no affine predictor.
+
+    Where a support moves with a parameter rows stop a direction that no density would, and none is looked for.
+    """
+    if plan._moving_supports or any(part.inside for part in plan.declaration.samples):
+        return None
     for predictor in _predictors(plan):
         sample = table.sample_of(predictor.part.all_columns)
         if sample.rows > MOST_ROWS:
