@@ -179,7 +179,11 @@ SEVERAL = [
         candidates=lambda c, eps: [{"mu": float(c[k].mean()), "s1": 1.0, "s2": 1.0} for k in ("x", "y")],
     ),
     RandomCase(
-        "kimura-two-parameter", kimura_counts, kimura, {"a": Space("positive"), "b": Space("positive")}
+        "kimura-two-parameter",
+        kimura_counts,
+        kimura,
+        {"a": Space("positive"), "b": Space("positive")},
+        narrow=0.2,  # exp(-2 a) is below the last digit from a = 20 on
     ),
     RandomCase(
         "three-way-independence",
