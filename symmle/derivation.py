@@ -181,6 +181,9 @@ class Derivation:
         return Invariant(e.xreplace(put_in), self._variance(e, put_in))
 
     def _variance(self, e: Expr, closed: dict[Symbol, Expr]) -> Expr | None:
+        regular = self.estimator.kind in ("closed form", "reduced") and not self.estimator.free
+        if self.model.declaration.constraints or not regular:
+            return None
         covariance = self.information.asymptotic_covariance
         if covariance is None:
             return None

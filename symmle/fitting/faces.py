@@ -10,7 +10,7 @@ from sympy import FiniteSet, Interval, Symbol
 
 from symmle.compiling.data import Table
 from symmle.compiling.kernels import CONTEXT
-from symmle.errors import DataError, NoMaximumError
+from symmle.errors import DataError, NoMaximumError, NotConvergedError
 from symmle.fitting.plan import Plan, plan_of
 from symmle.fitting.solution import TIE, Solution, check_conditions, log_likelihood_at
 
@@ -59,20 +59,24 @@ def solve_faces(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solut
     check_conditions(plan, table, constants)
     best: tuple[Any, Solution] | None = None
     impossible: DataError | None = None
-    refusals: list[tuple[int, NoMaximumError]] = []
+    refusals: list[tuple[int, NoMaximumError | NotConvergedError]] = []
     ties: list[Solution] = []
     reason = ""
     for which, face in enumerate(plan.estimator.faces):
-        known = {**constants, **evaluate_at(plan, face.at, table, constants)}
+        own = set(face.declaration.parameters)
+        later = {p: e for p, e in face.at.items() if e.free_symbols & own}  # known when the face is solved
+        first = {p: e for p, e in face.at.items() if p not in later}
+        known = {**constants, **evaluate_at(plan, first, table, constants)}
         try:
             found = _on_face(plan, table, which, known)
         except DataError as problem:
             impossible = impossible or problem
             continue
-        except NoMaximumError as refusal:
+        except (NoMaximumError, NotConvergedError) as refusal:
             refusals.append((which, refusal))
             continue
         values = {**known, **found.values}
+        values |= evaluate_at(plan, later, table, values)
         height = log_likelihood_at(plan, table, values)
         reason = plan.reason_against(values, table)
         if reason or not CONTEXT.isfinite(height):
@@ -112,10 +116,11 @@ def _on_face(plan: Plan, table: Table, which: int, known: Mapping[Symbol, Any]) 
     return solve_or_refuse(inner, table, inner_constants(inner, known))
 
 
-def _is_below(refusal: NoMaximumError, best: Any) -> bool:
+def _is_below(refusal: NoMaximumError | NotConvergedError, best: Any) -> bool:
     """Whether the supremum that a face does not attain is no more than what another attains."""
-    supremum = (refusal.supremum or {}).get("log_likelihood")
-    return supremum is not None and bool(supremum <= float(best) + 1e-7 * (1 + abs(float(best))))
+    met = getattr(refusal, "supremum", None) or getattr(refusal, "result", None) or {}
+    supremum = met.get("log_likelihood")
+    return supremum is not None and bool(supremum <= float(best) + 1e-6 * (1 + abs(float(best))))
 
 
 def inner_constants(inner: Plan, known: Mapping[Symbol, Any]) -> dict[Symbol, Any]:

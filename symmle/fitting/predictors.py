@@ -41,7 +41,11 @@ def predictors_of(part: SamplePart, opened: Expr, parameters: Sequence[Symbol]) 
     for group in groups:
         names = tuple(parameters[k] for k in sorted(group))
         own = [tuple(f[k] for k in sorted(group)) for f in forms if any(f[k] != 0 for k in group)]
-        direction = min(own, key=lambda f: sum(c.count_ops() for c in f))
+        # a random column may be 0 in a row where the predictor is not
+        random = set(part.columns)
+        direction = min(
+            own, key=lambda f: (any(c.free_symbols & random for c in f), sum(c.count_ops() for c in f))
+        )
         if not all(_are_parallel(direction, f) for f in own):
             continue
         eta = Dummy("eta", real=True)
