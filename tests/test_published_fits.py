@@ -158,7 +158,14 @@ def fitted(name: str, data: str) -> FitResult:
     return found
 
 
-@pytest.mark.parametrize("row", [*UNCENSORED, *CENSORED], ids=str)
+SLOW = {"generalised gamma", "censored lognormal", "censored normal", "censored log-logistic"}
+ROWS = [
+    pytest.param(row, id=str(row), marks=pytest.mark.slow if row.law in SLOW else ())
+    for row in [*UNCENSORED, *CENSORED]
+]
+
+
+@pytest.mark.parametrize("row", ROWS)
 def test_published(row: Published) -> None:
     result = fitted(row.law, row.data)
     assert result.estimates == pytest.approx(row.estimates, rel=row.digits)
@@ -265,7 +272,10 @@ def test_two_distant_values_under_a_cauchy_law() -> None:
 
 
 @pytest.mark.parametrize("name", ["shifted lognormal", "shifted Weibull"])
-@pytest.mark.parametrize("data", ["dental", "ball bearings", "precipitation"])
+@pytest.mark.parametrize(
+    "data",
+    ["ball bearings", *(pytest.param(d, marks=pytest.mark.slow) for d in ("dental", "precipitation"))],
+)
 def test_laws_with_a_threshold_are_unbounded(name: str, data: str) -> None:
     """A refusal, or a local maximum that is said to be one."""
     try:
