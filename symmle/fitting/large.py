@@ -211,8 +211,9 @@ class _Free:
         theta = self.theta(t)
         height, gradient, hessian = self.sums.derivatives(theta)
         slopes = np.array([c.slopes(v) for c, v in zip(self.coordinates, theta, strict=True)])
-        g = gradient * slopes[:, 0] / self.n
-        h = (hessian * np.outer(slopes[:, 0], slopes[:, 0]) + np.diag(gradient * slopes[:, 1])) / self.n
+        with np.errstate(all="ignore"):  # what is not finite is seen below
+            g = gradient * slopes[:, 0] / self.n
+            h = (hessian * np.outer(slopes[:, 0], slopes[:, 0]) + np.diag(gradient * slopes[:, 1])) / self.n
         if not (math.isfinite(height) and np.isfinite(g).all() and np.isfinite(h).all()):
             return None
         return height, g, h
