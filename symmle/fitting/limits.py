@@ -17,12 +17,14 @@ from symmle.compiling.data import Table
 from symmle.compiling.kernels import CONTEXT
 from symmle.errors import NoMaximumError, SymmleError
 from symmle.fitting.faces import evaluate_at
+from symmle.fitting.limits_condition import condition_at_end
 from symmle.fitting.limits_laws import Limit
 from symmle.fitting.limits_path import Path, Point, Trail
 from symmle.fitting.limits_recognition import law_in_the_limit, single_value
 from symmle.fitting.limits_search import SECONDS, best_trail, is_followed, limit_on_data, remoteness
 from symmle.fitting.plan import Plan
 from symmle.fitting.solution import Solution, _what_is_wrong
+from symmle.record import Condition
 
 REMOTE = 25.0  # powers of e beyond the data's scales: where a root is looked at again
 MARK = "log_likelihood"
@@ -52,13 +54,17 @@ def refine(plan: Plan, table: Table, constants: Point, refusal: NoMaximumError) 
             limit = None
     supremum: dict[str, Any] = {**limits, MARK: height if limit is None else limit.log_likelihood}
     point = single_value(plan, table)
+    failed = None
+    if math.isfinite(height):
+        made = attempt_within(3.0, condition_at_end, plan, table, trail)
+        failed = None if isinstance(made, GaveUp) or made is None or not made[1] < 0 else made
     if limit is not None:
         supremum.update(law=limit.law, law_parameters=dict(limit.parameters))
     elif point is not None and (math.isinf(height) or abs(height) < 1e-9):
         supremum.update(law="point mass", law_parameters={"at": point})
         if math.isfinite(height):
             supremum[MARK] = 0.0
-    return _said(plan, refusal, trail, supremum, table, limit)
+    return _said(plan, refusal, trail, supremum, table, limit, failed)
 
 
 def refuse_far_out(plan: Plan, table: Table, constants: Point, solution: Solution) -> None:
@@ -70,6 +76,7 @@ def refuse_far_out(plan: Plan, table: Table, constants: Point, solution: Solutio
         plan.is_proved
         or solution.method == "closed form"
         or solution.unbounded
+        or solution.boundary
         or not is_followed(plan, table)
     ):
         return
@@ -146,6 +153,7 @@ def _said(
     supremum: dict[str, Any],
     table: Table,
     limit: Limit | None = None,
+    failed: tuple[Condition, float] | None = None,
 ) -> NoMaximumError:
     opening = f"{plan.name}: the likelihood has no maximum on this data{_what_is_wrong(plan, table)}"
     if refusal.condition is not None:
@@ -166,7 +174,14 @@ def _said(
     else:
         text = f"{as_}the log-likelihood rises to {height:.10g} and does not attain it"
     joined = ";" if refusal.condition is not None else ":"
-    return NoMaximumError(f"{opening}{joined} {text}.", condition=refusal.condition, supremum=supremum)
+    condition = refusal.condition
+    if failed is not None:
+        text += (
+            f". It would pass the limit on the way if {failed[0].expression}; the left side is {failed[1]:.6g} on "
+            "this data"
+        )
+        condition = condition or failed[0]
+    return NoMaximumError(f"{opening}{joined} {text}.", condition=condition, supremum=supremum)
 
 
 def _is_at_an_end(plan: Plan, p: Symbol, limit: float, trail: Trail) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from scipy import optimize, special, stats
 
 from symmle import Derivation, Model, derive, fit
+from symmle.algebra import Rows, evaluate
 from symmle.errors import NoMaximumError
 
 INF = math.inf
@@ -197,8 +198,8 @@ def negative_binomial_has_a_maximum(x: np.ndarray) -> bool:
     return bool(np.mean(x**2) - np.mean(x) ** 2 > np.mean(x) * (1 + 1e-12))
 
 
-@pytest.mark.parametrize("model", ["negative binomial", "negative binomial by its mean"])
-def test_counts_are_refused_exactly_where_they_are_underdispersed(model: str) -> None:
+def test_counts_are_refused_exactly_where_they_are_underdispersed() -> None:
+    model = "negative binomial by its mean"
     rng, seen = np.random.default_rng(21), {True: 0, False: 0}
     for _ in range(12):
         n = int(rng.integers(3, 15))
@@ -274,3 +275,33 @@ def test_what_is_refused_does_not_depend_on_the_unit() -> None:
         found = refused("Lomax", np.array(LIGHT) * scale).supremum
         assert found is not None and found["law"] == "exponential"
         assert found["log_likelihood"] == pytest.approx(-8.0 - 8 * math.log(scale), abs=1e-8)
+
+
+# model, data, what has to be positive for l to exceed its limit, up to a positive factor
+CONDITIONS: dict[str, tuple[str, Any, Any]] = {
+    "variance above the mean": ("negative binomial", COUNTS, lambda x: np.var(x) - np.mean(x)),
+    "the same by the mean": ("negative binomial by its mean", COUNTS, lambda x: np.var(x) - np.mean(x)),
+    "coefficient of variation": ("Lomax", LIGHT, lambda x: np.mean(x**2) / np.mean(x) - 2 * np.mean(x)),
+    "the same by the scale": (
+        "Lomax by its scale",
+        UNIFORM,
+        lambda x: np.mean(x**2) / np.mean(x) - 2 * np.mean(x),
+    ),
+    "kurtosis": ("Student t", UNIFORM, lambda x: np.mean((x - np.mean(x)) ** 4) / np.var(x) ** 2 - 3),
+}
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_the_condition_that_failed_is_derived(name: str) -> None:
+    model, data, expected = CONDITIONS[name]
+    refusal = refused(model, data)
+    relation = refusal.condition.expression
+    (column,) = derived(model).model.declaration.samples[0].all_columns
+    x = np.array(data, float)
+    value = evaluate(relation.lhs - relation.rhs, {}, [Rows({column: list(x)}, [1.0] * len(x))])
+    ratio = float(value) / float(expected(x))
+    assert value < 0
+    other = np.append(x, [x[0] + 7, x[1] + 9])
+    value = evaluate(relation.lhs - relation.rhs, {}, [Rows({column: list(other)}, [1.0] * len(other))])
+    assert float(value) == pytest.approx(ratio * float(expected(other)), rel=1e-9) and ratio > 0
+    assert "It would pass the limit" in str(refusal)
