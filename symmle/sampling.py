@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 import mpmath
-from sympy import Expr, FiniteSet, Set, Symbol, lambdify, oo
+from sympy import Expr, FiniteSet, Piecewise, Set, Symbol, lambdify, oo
 
 from symmle.algebra import Bounds, Rows, bounds_of_set, compile_expression
 from symmle.algebra.constraints import Parametrisation, parametrisations
@@ -170,7 +170,8 @@ class RandomPoints:
             at = {**values, **row}
             if not all(_is_positive(e, at) for e in part.inside):
                 continue
-            if len(part.columns) < 2 or _is_positive(part.density, at):
+            plain = len(part.columns) < 2 and not part.density.has(Piecewise)  # else a branch may be 0
+            if plain or _is_positive(part.density, at):
                 return row
         return None
 

@@ -15,7 +15,7 @@ from sympy.core.relational import Relational
 from symmle.sample import SampleOperator
 
 floor_ = Function("symmle_floor", real=True)
-cut_ = Function("symmle_cut", real=True)  # 0 at 0, no number elsewhere
+times_ = Function("symmle_times", real=True)  # a product that is 0 where its first factor is
 signum_ = Function("symmle_signum", real=True)
 
 
@@ -29,7 +29,7 @@ def decided(expression: Expr) -> Expr:
 
     A Piecewise without a last branch that always holds gets one that is no number.
     """
-    expression = without_poles(expression, S.NaN)
+    expression = without_poles(expression, S.NegativeInfinity)
     if not expression.has(floor, ceiling, sign, Relational, Piecewise):
         return expression
     return _walk(expression)
@@ -40,22 +40,18 @@ def without_poles(expression: Expr, stand_in: Expr) -> Expr:
     if not expression.has(zoo):
         return expression
 
+    def may_vanish(e: Basic) -> bool:
+        return isinstance(e, Piecewise | SampleOperator)
+
     def is_cut(node: Any) -> bool:
-        cutting = (Piecewise, SampleOperator)
-        return isinstance(node, Mul) and zoo in node.args and any(isinstance(a, cutting) for a in node.args)
+        return isinstance(node, Mul) and node.has(zoo, times_) and any(map(may_vanish, node.args))
 
-    def cut(node: Mul) -> Expr:
-        first = min((a for a in node.args if isinstance(a, (Piecewise, SampleOperator))), key=str)
-        rest = Mul(*(a for a in node.args if a is not first))
-        if isinstance(first, SampleOperator):  # a sum of indicators
-            return cut_(first)
-        return Piecewise(*((S.Zero if v == 0 else v * rest, c) for v, c in first.args), evaluate=False)
+    def cut(*factors: Expr) -> Expr:
+        node = Mul(*factors)
+        indicator = Mul(*(a for a in node.args if may_vanish(a)))
+        return times_(indicator, Mul(*(a for a in node.args if not may_vanish(a))))  # type: ignore[no-any-return]
 
-    for _ in range(3):
-        if not any(is_cut(node) for node in expression.atoms(Mul)):
-            break
-        expression = expression.replace(is_cut, cut)
-    return expression.xreplace({zoo: stand_in})
+    return expression.replace(is_cut, lambda node: cut(*node.args)).xreplace({zoo: stand_in})
 
 
 def _walk(node: Any) -> Any:
@@ -114,7 +110,7 @@ def scalar_decisions(context: Any) -> dict[str, Any]:
         return context.sign(total)
 
     return {
-        "symmle_cut": lambda v: context.mpf(0) if v == 0 else context.nan,
+        "symmle_times": lambda a, b: context.mpf(0) if a == 0 else a * b,
         "symmle_floor": floor_of,
         "symmle_signum": signum_of,
         "inf": context.inf,

@@ -58,7 +58,7 @@ def _listed(arguments: Sequence[Any], expressions: Sequence[Expr]) -> Callable[.
 
 def compile_expression(expression: Expr) -> Callable[[Mapping[Symbol, Any], Sequence[Rows]], Any]:
     """A function (values, samples) -> mpf of an expression; nested operators are constants inside."""
-    expression = without_poles(expression, S.NaN)
+    expression = without_poles(expression, S.NegativeInfinity)
     operators = statistics_of(expression)
     stand_ins = [Dummy() for _ in operators]
     plain = expression.xreplace(dict(zip(operators, stand_ins, strict=True)))
@@ -164,6 +164,8 @@ def evaluate(
 def is_close(a: Any, b: Any, digits: int) -> bool:
     """Whether a and b agree to `digits` digits of the larger, absolute below 1."""
     scale = max(abs(a), abs(b), mpmath.mpf(1))
+    if mpmath.isinf(scale):
+        return bool(a == b)
     return bool(abs(a - b) <= scale * mpmath.mpf(10) ** (-digits))
 
 

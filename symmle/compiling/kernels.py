@@ -232,6 +232,7 @@ def row_functions() -> dict[str, Any]:
 
     return {
         "symmle_undefined": lambda zero: np.nan,
+        "symmle_times": lambda a, b: np.where(np.equal(a, 0), 0.0, np.multiply(a, b)),
         "symmle_whole_power": _whole_power,
         "symmle_log1p": np.log1p,
         "symmle_expm1": np.expm1,

@@ -262,6 +262,21 @@ ROWS: list[tuple[Expr, Any, float]] = [
     (Total(Piecewise((x, And(p > 1, m > 0)), (5 * x, True)), ONE), [1.0, 2.0], 3.0),
     (Total(Piecewise((x, Or(p > 3, And(x > 1, m > 5))), (2 * x, True)), ONE), [1.0, 2.0], 6.0),
     (Total(Piecewise((S.ComplexInfinity, x < 0), (x, True)), ONE), [1.0, 2.0], 3.0),
+    (S.ComplexInfinity * Total(Piecewise((1, x < 0), (0, True)), ONE) + Total(x, ONE), [1.0, 2.0], 3.0),
+    (
+        Total(
+            (S.ComplexInfinity * Piecewise((0, x < 3), (1, True)) + x) * Piecewise((1, p > 1), (0, True)), ONE
+        ),
+        [1.0, 2.0],
+        3.0,
+    ),
+    (
+        Total(
+            (S.ComplexInfinity * Piecewise((0, x < 1), (1, True)) + x) * Piecewise((0, p > 1), (1, True)), ONE
+        ),
+        [1.0, 2.0],
+        0.0,
+    ),
 ]
 
 
