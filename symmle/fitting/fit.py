@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from sympy import Symbol
 
-from symmle.compiling.columns import column_of, is_table, names_of
 from symmle.compiling.data import Table, read_table
 from symmle.errors import DataError, NoMaximumError, NotConvergedError, NotDerivedError, SymmleError
 from symmle.fitting.bracket import solve_one
 from symmle.fitting.closed import solve_closed, solve_score
 from symmle.fitting.edges import solve_with_edges
 from symmle.fitting.faces import maximisers_on, refuse_unattained, solve_faces
+from symmle.fitting.homotopy import best_of_all
 from symmle.fitting.large import solve_large
 from symmle.fitting.limits import found_unbounded, refine, refuse_far_out
 from symmle.fitting.newton import solve_several
@@ -23,7 +23,7 @@ from symmle.fitting.result import FitResult
 from symmle.fitting.ridge import choose
 from symmle.fitting.search import search
 from symmle.fitting.separation import refuse_separated
-from symmle.fitting.solution import Solution, as_doubles, refuse_impossible_rows
+from symmle.fitting.solution import Solution, as_doubles, log_likelihood_at, refuse_impossible_rows
 from symmle.fitting.units import solve_in_usual_units
 
 METHODS = ("auto", "closed", "root", "newton")
@@ -87,14 +87,20 @@ def fit_derivation(
 
     Returns
     -------
-    FitResult, or a dict of them by group.
+    FitResult, or a mapping of them by group (`Groups`, which has all estimates as arrays).
     """
     if method not in METHODS:
         raise ValueError(f"Expected method to be one of {', '.join(METHODS)}, got {method!r}.")
     plan = plan_of(derivation)
     if by is not None:
-        options = dict(fixed=fixed, start=start, method=method, missing=missing)
-        return _by_group(derivation, data, weights, by, options)
+        from symmle.fitting.groups import fit_groups
+
+        def alone(part: Any, part_weights: Any) -> FitResult:
+            options: dict[str, Any] = dict(fixed=fixed, start=start, method=method, missing=missing)
+            found: FitResult = fit_derivation(derivation, part, part_weights, **options)
+            return found
+
+        return fit_groups(plan, data, weights, by, plan.constants(fixed), alone)
     constants = plan.constants(fixed)
     table = data
     if not isinstance(data, Table):
@@ -108,6 +114,11 @@ def refuse_other_size(plan: Plan, table: Table) -> None:
     if size is None:
         return
     for sample in table.samples:
+        if sample.weights is not None and np.any(sample.weights != np.rint(sample.weights)):
+            raise DataError(
+                f"{plan.name} is declared for samples of size {size}: its rows are counted, and weights that are no "
+                "whole numbers have no meaning."
+            )
         if sample.n != size:
             raise DataError(
                 f"{plan.name} is declared for samples of size {size}; the data have n = {sample.n:.12g}. "
@@ -205,7 +216,22 @@ def _solved(
             f"{plan.name}: {len(left)} parameters remain; a root finder takes one.",
             tuple(plan.estimator.remaining),
         )
-    return solve_several(plan, table, constants, start)
+    best = solve_several(plan, table, constants, start)
+    return best if plan.is_proved or start is not None else _compared(plan, table, constants, best)
+
+
+def _compared(plan: Plan, table: Table, constants: dict[Symbol, Any], best: Solution) -> Solution:
+    """The best of all stationary points, where they can be listed and one is higher than what was climbed to."""
+    listed = best_of_all(plan, table, constants)
+    if listed is None or best.unbounded:
+        return best
+    values, complete, _ = listed
+    mine, other = (log_likelihood_at(plan, table, v) for v in (best.values, values))
+    if other > mine + 1e-9 * (1 + abs(mine)):
+        best = Solution({**constants, **values}, "polynomial system", iterations=best.iterations)
+    if complete:
+        best.status = f"{best.status} All stationary points were found; this is the highest.".strip()
+    return best
 
 
 def _despite(plan: Plan, table: Table, constants: dict[Symbol, Any], refusal: NoMaximumError) -> Solution:
@@ -237,34 +263,4 @@ def _start(plan: Plan, start: Mapping[Any, float] | None) -> dict[str, float] | 
                 f"Parameter `{name}` of {plan.name} has domain {domain}; `start` gave {value}. "
                 "Pass a start inside it or leave it out."
             )
-    return found
-
-
-def _by_group(
-    derivation: Any, data: Any, weights: Any, by: Any, options: dict[str, Any]
-) -> dict[Any, FitResult]:
-    """One fit a group, in the order in which groups first occur."""
-    if isinstance(by, str):
-        if not is_table(data) or by not in names_of(data):
-            raise DataError(
-                f"`by` names the column `{by}`, which the data does not have. Pass a table with it."
-            )
-        groups = np.asarray(column_of(data, by))
-    else:
-        groups = np.asarray(by)
-    if groups.ndim != 1:
-        raise DataError(f"`by` must be one group a row; it has shape {groups.shape}.")
-    found: dict[Any, FitResult] = {}
-    for group in dict.fromkeys(groups.tolist()):
-        rows = np.flatnonzero(groups == group)
-        part: Any
-        if is_table(data):
-            part = {n: np.asarray(column_of(data, n))[rows] for n in names_of(data) if n != by}
-        else:
-            part = np.asarray(data)[rows]
-        part_weights = None if weights is None else np.asarray(weights)[rows]
-        try:
-            found[group] = fit_derivation(derivation, part, part_weights, **options)
-        except DataError as problem:
-            raise DataError(f"group {group!r}: {problem}") from problem
     return found
