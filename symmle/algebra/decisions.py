@@ -41,7 +41,7 @@ def without_poles(expression: Expr, stand_in: Expr) -> Expr:
         return expression
 
     def may_vanish(e: Basic) -> bool:
-        return isinstance(e, Piecewise | SampleOperator)
+        return isinstance(e, Piecewise | SampleOperator) and not e.has(zoo, times_)
 
     def is_cut(node: Any) -> bool:
         return isinstance(node, Mul) and node.has(zoo, times_) and any(map(may_vanish, node.args))
