@@ -16,7 +16,7 @@ from symmle.fitting.edges import solve_with_edges
 from symmle.fitting.faces import maximisers_on, refuse_unattained, solve_faces
 from symmle.fitting.homotopy import best_of_all
 from symmle.fitting.large import solve_large
-from symmle.fitting.limits import found_unbounded, refine, refuse_far_out
+from symmle.fitting.limits import refine, refuse_far_out, without_maximum
 from symmle.fitting.newton import solve_several
 from symmle.fitting.plan import Plan, plan_of, refuse_what_is_not_built
 from symmle.fitting.result import FitResult
@@ -155,7 +155,7 @@ def _solve_as_given(
     except NoMaximumError as refusal:
         raise refine(plan, table, constants, refusal) from refusal.__cause__
     except NotConvergedError as problem:
-        unbounded = found_unbounded(plan, table, constants, problem)
+        unbounded = without_maximum(plan, table, constants, problem)
         if unbounded is None:
             raise
         raise unbounded from problem

@@ -15,7 +15,7 @@ from sympy import Interval, Symbol
 from symmle.algebra import GaveUp, attempt_within
 from symmle.compiling.data import Table
 from symmle.compiling.kernels import CONTEXT
-from symmle.errors import NoMaximumError, SymmleError
+from symmle.errors import NoMaximumError, NotConvergedError
 from symmle.fitting.faces import evaluate_at
 from symmle.fitting.limits_condition import condition_at_end
 from symmle.fitting.limits_laws import Limit
@@ -94,20 +94,17 @@ def refuse_far_out(plan: Plan, table: Table, constants: Point, solution: Solutio
     )
 
 
-def found_unbounded(
-    plan: Plan, table: Table, constants: Point, problem: SymmleError
+def without_maximum(
+    plan: Plan, table: Table, constants: Point, problem: NotConvergedError
 ) -> NoMaximumError | None:
-    """What an iteration that found no maximum ran into, where l grows without bound; None where it does not."""
-    if not is_followed(plan, table):
-        return None
-    refusal = NoMaximumError(str(problem), supremum=getattr(problem, "result", None))
-    found = attempt_within(SECONDS, limit_on_data, plan, table, constants, refusal)
-    if isinstance(found, GaveUp) or found is None or not CONTEXT.isinf(found[0].limit):
-        return None
-    trail, limits = found
-    point = single_value(plan, table)
-    law = {} if point is None else {"law": "point mass", "law_parameters": {"at": point}}
-    return _said(plan, NoMaximumError(""), trail, {**limits, MARK: math.inf, **law}, table)
+    """The refusal for climbs that all ended without a maximum, where l grows without bound along a way.
+
+    None where it does not: then it stays open whether there is a maximum.
+    """
+    met = problem.result if isinstance(problem.result, dict) else None
+    refusal = refine(plan, table, constants, NoMaximumError("", supremum=met))
+    found = refusal.supremum or {}
+    return refusal if "estimates" not in found and found.get(MARK) == math.inf else None
 
 
 def _with_law(plan: Plan, table: Table, constants: Point, refusal: NoMaximumError) -> NoMaximumError:
@@ -196,4 +193,4 @@ def _number(value: float) -> str:
     return {math.inf: "oo", -math.inf: "-oo"}.get(value, f"{value:.6g}")
 
 
-__all__ = ["found_unbounded", "refine", "refuse_far_out"]
+__all__ = ["refine", "refuse_far_out", "without_maximum"]
