@@ -29,13 +29,21 @@ class NoMaximumError(SymmleError):
     """The likelihood has no maximum on this data: unbounded, at infinity or not attained.
 
     `condition` is the condition that failed; `supremum` the limiting estimates and
-    log-likelihood, where there are some, as a dict.
+    log-likelihood, where there are some, as a dict. `undetermined` names parameters that the data do
+    not tell: the likelihood is largest along a whole line.
     """
 
-    def __init__(self, message: str, condition: Any = None, supremum: dict[str, Any] | None = None):
+    def __init__(
+        self,
+        message: str,
+        condition: Any = None,
+        supremum: dict[str, Any] | None = None,
+        undetermined: tuple[str, ...] = (),
+    ):
         super().__init__(message)
         self.condition = condition
         self.supremum = supremum
+        self.undetermined = undetermined
 
 
 class NotConvergedError(SymmleError):

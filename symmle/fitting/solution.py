@@ -112,7 +112,8 @@ def refuse_constant_covariate(plan: Plan, table: Table, undetermined: Sequence[S
                 raise NoMaximumError(
                     f"{plan.name}: the likelihood has no one maximum on this data: every `{column}` is "
                     f"{sample.minimum[column]:.12g}, so that {names} {'is' if len(undetermined) == 1 else 'are'} "
-                    "not determined."
+                    "not determined.",
+                    undetermined=tuple(map(str, undetermined)),
                 )
 
 
