@@ -310,10 +310,10 @@ class Run:
         )
         certificate = None if isinstance(answer, GaveUp | str) else answer
         reason = answer.reason if isinstance(answer, GaveUp) else answer if isinstance(answer, str) else ""
-        if self.edges and certificate is not None:
-            # a root of the score outside the support is no maximum, and an edge may be higher than one inside
+        if self.edges and certificate is not None and estimator.closed and not estimator.remaining:
+            # a closed root of the score may lie outside the support: what is found by number does not
             certificate = None
-            reason = f"the support moves with {', '.join(map(str, self.edges))}: its edges are looked at with the data"
+            reason = f"the support moves with {', '.join(map(str, self.edges))}: whether it holds the root is seen with the data"
         profile = None
         if not self.edges and estimator.route == "profile" and solved is not None:
             made = attempt_within(3.0, certify_profile, problem, solved.parameters, conditions)

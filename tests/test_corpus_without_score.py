@@ -9,7 +9,12 @@ import math
 from typing import Any
 
 import pytest
-from test_corpus import CASES, assert_close, derivation_of, fit_of
+from test_corpus import (  # type: ignore[import-not-found]
+    CASES,
+    assert_close,
+    derivation_of,
+    fit_of,
+)
 
 from symmle.errors import DataError, ModelError, NoMaximumError
 from symmle.estimator import Kind, Scope

@@ -37,6 +37,8 @@ def refine(plan: Plan, table: Table, constants: Point, refusal: NoMaximumError) 
     densities tend to a known simpler law. What cannot be followed in a few seconds is left as it is.
     """
     known = refusal.supremum or {}
+    if refusal.undetermined:  # l is constant along a line: it has maxima
+        return refusal
     if MARK in known and "estimates" not in known:
         return _with_law(plan, table, constants, refusal)
     if not is_followed(plan, table):

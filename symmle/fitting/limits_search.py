@@ -63,13 +63,19 @@ def _highest(path: Path, ways: list[tuple[Symbol, int]], start: Point, enough: A
     best: Trail | None = None
     for p, side in ways:
         trail = path.follow({p: side}, start)
-        if trail is None or CONTEXT.isnan(trail.limit):
+        if trail is None or CONTEXT.isnan(trail.limit) or not _rises(trail):
             continue
         if best is None or trail.limit > best.limit:
             best = trail
         if not _falls_short(best, enough):
             break
     return best
+
+
+def _rises(trail: Trail) -> bool:
+    """Whether l rises along the way; where it stays the same the way is a ridge, and the limit is attained."""
+    first = min(trail.heights[:3])
+    return bool(trail.limit > first + CONTEXT.mpf(1e-12) * (1 + abs(first)))
 
 
 def _falls_short(trail: Trail, met: Any) -> bool:

@@ -375,7 +375,9 @@ def _rows_inside(
     function = lambdify(names, bound, "numpy")
     edge = function(*(sample.columns[n] if n in sample.columns else float(values[n]) for n in names))  # type: ignore[index]
     gap = edge - sample.columns[column] if upper else sample.columns[column] - edge
-    slack = 16 * np.finfo(float).eps * (np.abs(edge) + np.abs(sample.columns[column]))  # the bound is in doubles
+    slack = (
+        16 * np.finfo(float).eps * (np.abs(edge) + np.abs(sample.columns[column]))
+    )  # the bound is in doubles
     return bool(np.all(gap > 0) if is_open else np.all(gap >= -slack))
 
 

@@ -34,14 +34,17 @@ def solve_system(
     equations: Mapping[Symbol, Expr], unknowns: tuple[Symbol, ...], facts: Facts
 ) -> list[Solution] | GaveUp:
     """Every solution of the hidden equations in the unknowns, or why there is none to be had."""
-    asked = list(equations.values()), list(unknowns), facts, {}, (), {}
-    branches = attempt_within(SECONDS if len(unknowns) == 1 else FIRST_SECONDS, _solve, *asked)
+
+    def solved() -> list[Solution] | GaveUp:
+        return _solve(list(equations.values()), list(unknowns), facts, {}, (), {})
+
+    branches = attempt_within(SECONDS if len(unknowns) == 1 else FIRST_SECONDS, solved)
     if isinstance(branches, GaveUp) and len(unknowns) > 1:
         positive = [p for p in unknowns if p.is_positive]
         single = rational_solution(list(equations.values()), unknowns, positive)
         if not isinstance(single, GaveUp):
             return [Solution(single, ("one complex solution",))]
-        branches = attempt_within(SECONDS, _solve, *asked)
+        branches = attempt_within(SECONDS, solved)
     if isinstance(branches, GaveUp):
         return branches
     return branches[:MAX_BRANCHES]

@@ -1,5 +1,9 @@
 """Densities that are 0 outside a region: the region becomes the support, or conditions on rows."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 from sympy import Eq, Interval, Piecewise, Symbol, exp, oo, symbols
@@ -17,7 +21,7 @@ s, c = symbols("s c", positive=True)
 PARETO = (1 + xi * u / s) ** (-1 / xi - 1) / s
 
 
-def the_part(density, data):
+def the_part(density: Any, data: Any) -> Any:
     return Model(density, data=data, normalises=False).samples[0]
 
 
@@ -32,13 +36,13 @@ def the_part(density, data):
         (exp(mu - x) * Piecewise((1, x >= mu), (0, True)), x, Interval(mu, oo)),
     ],
 )
-def test_a_bound_on_one_column_is_a_support(density, data, support):
+def test_a_bound_on_one_column_is_a_support(density: Any, data: Any, support: Any) -> None:
     part = the_part(density, data)
     assert list(part.support.values()) == [support]
     assert not part.inside and not part.density.has(Piecewise)
 
 
-def test_other_conditions_stand_beside_the_density():
+def test_other_conditions_stand_beside_the_density() -> None:
     part = the_part(Piecewise((PARETO, 1 + xi * u / s > 0), (0, True)), u)
     assert part.inside == (1 + xi * u / s,)
     assert part.density == PARETO
@@ -53,17 +57,18 @@ def test_other_conditions_stand_beside_the_density():
         Piecewise((exp(-u * s) * s, Eq(xi, 0)), (PARETO, True)),  # no zero
     ],
 )
-def test_what_stays_as_it_is(density):
+def test_what_stays_as_it_is(density: Any) -> None:
     part = the_part(density, u)
     assert part.density == density and not part.inside
 
 
-def test_rows_are_drawn_inside_and_refused_outside():
+def test_rows_are_drawn_inside_and_refused_outside() -> None:
     model = Model(Piecewise((PARETO, 1 + xi * u / s > 0), (0, True)), data=u)
     points = RandomPoints(model.declaration, 4)
     drawn = 0
     for _ in range(20):
         values = points.parameters(points.constants())
+        assert values is not None
         rows = points.samples(values, 6)
         for value in [] if rows is None else next(iter(rows[0].columns.values())):
             by_name = {str(k): float(v) for k, v in values.items()}
@@ -79,7 +84,7 @@ def test_rows_are_drawn_inside_and_refused_outside():
     assert "positive" in plan._outside_support(outside, table)
 
 
-def test_a_condition_without_parameters_refuses_rows():
+def test_a_condition_without_parameters_refuses_rows() -> None:
     y = Symbol("y", real=True)
     model = Model(
         Piecewise((s * exp(-s * x), x**2 - x > 0), (0, True)), data={x: Interval(0, oo)}, normalises=False
@@ -89,7 +94,7 @@ def test_a_condition_without_parameters_refuses_rows():
     assert y.name not in str(model)
 
 
-def test_stored_models_keep_the_condition():
+def test_stored_models_keep_the_condition() -> None:
     from symmle.serialise import record_from_dict, record_to_dict
 
     declaration = Model(Piecewise((PARETO, 1 + xi * u / s > 0), (0, True)), data=u).declaration

@@ -1,6 +1,9 @@
 """Supports that move with parameters and stay with the score: the interior, the closed and the open edge."""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +29,7 @@ RAYLEIGH = Model(y / s**2 * exp(-(y**2) / (2 * s**2)), data=ABOVE)
 GAMMA_TWO = Model(y * exp(-y / s) / s**2, data=ABOVE)
 
 
-def climbing(support):
+def climbing(support: Any) -> Any:
     """theta exp(theta**2 - theta x) on [theta, oo): l has a maximum, then a minimum, then rises to the edge."""
     return Model(a * exp(a**2 - a * x), data={x: support})
 
@@ -60,7 +63,7 @@ def climbing(support):
         ),
     ],
 )
-def test_maxima_inside_are_never_beaten(law, draw, log_density):
+def test_maxima_inside_are_never_beaten(law: Any, draw: Any, log_density: Any) -> Any:
     derivation = derive(law)
     names = [str(p) for p in derivation.model.parameters]
     for seed in range(2):
@@ -69,7 +72,7 @@ def test_maxima_inside_are_never_beaten(law, draw, log_density):
         result = fit(derivation, data)
         assert not result.unbounded and not result.boundary
 
-        def minus(theta, data=data):
+        def minus(theta: Any, data: Any = data) -> Any:
             p = dict(zip(names, theta, strict=True))
             if any(p[q] <= 0 for q in ("a", "b", "s") if q in p):
                 return 1e10
@@ -94,7 +97,7 @@ def test_maxima_inside_are_never_beaten(law, draw, log_density):
             assert -end.fun <= result.log_likelihood + 1e-7 * (1 + abs(result.log_likelihood))
 
 
-def test_many_rows_are_compared_with_many_rows():
+def test_many_rows_are_compared_with_many_rows() -> None:
     r = np.random.default_rng(1)
     data = 4 + r.wald(2, 8, 5000)
     result = fit(INVERSE_GAUSSIAN, data)
@@ -103,7 +106,7 @@ def test_many_rows_are_compared_with_many_rows():
     assert not result.unbounded
 
 
-def test_raised_cosine_of_the_corpus():
+def test_raised_cosine_of_the_corpus() -> None:
     data = [
         1.671, 1.666, -0.5134, 0.5572, 2.379, -0.5001, 2.135, 1.795, 1.917, 2.677, 2.711, 1.016, 0.9292, 0.3534, 1.307,
         -0.8426, 1.023, 0.7561, 2.453, 2.063, -0.8841, 1.413, 0.908, 1.423,
@@ -121,7 +124,7 @@ def test_raised_cosine_of_the_corpus():
         ([3.0, 3.1, 3.2], 3.0, True),  # a root, and the edge is higher
     ],
 )
-def test_a_closed_edge_is_compared_with_the_roots(data, estimate, boundary):
+def test_a_closed_edge_is_compared_with_the_roots(data: Any, estimate: Any, boundary: Any) -> None:
     result = fit(climbing(Interval(a, oo)), data)
     grid = np.linspace(1e-3, min(data), 20001)
     heights = len(data) * (np.log(grid) + grid**2) - grid * sum(data)
@@ -131,18 +134,18 @@ def test_a_closed_edge_is_compared_with_the_roots(data, estimate, boundary):
     assert result.log_likelihood >= heights.max() - 1e-9
 
 
-def test_an_open_edge_is_a_supremum():
+def test_an_open_edge_is_a_supremum() -> None:
     with pytest.raises(NoMaximumError, match="not attained") as refusal:
         fit(climbing(Interval.open(a, oo)), [1.0, 2.0, 3.0])
     assert refusal.value.supremum == pytest.approx({"a": 1.0, "log_likelihood": -3.0})
 
 
-def test_the_others_are_solved_on_a_closed_edge():
+def test_the_others_are_solved_on_a_closed_edge() -> Any:
     law = Model(2 * y / s**2, data={x: Interval(mu, mu + s)})
     data = np.array([1.0, 2.0, 3.0, 2.5])
     result = fit(law, data)
 
-    def minus(m):  # the support ends at the largest row
+    def minus(m: Any) -> float:  # the support ends at the largest row
         return -float(np.sum(np.log(2 * (data - m)) - 2 * np.log(3.0 - m)))
 
     best = optimize.minimize_scalar(minus, bounds=(-20, 1 - 1e-9), method="bounded", options={"xatol": 1e-11})
@@ -152,7 +155,7 @@ def test_the_others_are_solved_on_a_closed_edge():
     assert result.boundary and result.standard_errors is None
 
 
-def test_an_edge_with_a_covariate():
+def test_an_edge_with_a_covariate() -> None:
     law = Model(
         (x - mu * z) * exp(-(x - mu * z) / s) / s**2,
         data={x: Interval.open(mu * z, oo)},
@@ -182,13 +185,13 @@ def test_an_edge_with_a_covariate():
         ),
     ],
 )
-def test_what_an_edge_is(law, data, kinds):
+def test_what_an_edge_is(law: Any, data: Any, kinds: Any) -> None:
     plan = plan_of(derive(law))
     frames = frames_of(plan, read_table(law, data), {})
     assert [examine(frame, []).kind for frame in frames] == kinds
 
 
-def test_gaps_keep_their_digits():
+def test_gaps_keep_their_digits() -> None:
     plan = plan_of(derive(RAYLEIGH))
     (frame,) = frames_of(plan, read_table(RAYLEIGH, [1.0, 2.0, 4.0]), {})
     for eps in (1e-3, 1e-30, 1e-200):
@@ -197,7 +200,7 @@ def test_gaps_keep_their_digits():
     assert frame.height(0.0, [0.0]) == -math.inf
 
 
-def test_pieces_that_join_smoothly():
+def test_pieces_that_join_smoothly() -> None:
     top = sqrt(2 / pi) / (a + b)
     law = Model(
         Piecewise((top * exp(-(y**2) / (2 * a**2)), x < mu), (top * exp(-(y**2) / (2 * b**2)), True)), data=x

@@ -1,5 +1,9 @@
 """What keeps the score from being tried, and what it leaves open."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 from sympy import (
     Abs,
@@ -30,11 +34,11 @@ SPLIT = sqrt(2 / pi) / (a + b)
 y = x - mu
 
 
-def model(density, data=x, **more):
+def model(density: Any, data: Any = x, **more: Any) -> Any:
     return Model(density, data=data, normalises=False, **more)
 
 
-def huber(slope):
+def huber(slope: Any) -> Any:
     near = y**2 / (2 * s**2)
     far = slope * Abs(y) / s - slope**2 / 2
     return exp(-Piecewise((near, Abs(y) <= slope * s), (far, True))) / s
@@ -77,7 +81,7 @@ def huber(slope):
         (1 / n, {Symbol("x", integer=True): Range(1, n + 1)}, "space"),
     ],
 )
-def test_the_obstacle(density, data, wanted):
+def test_the_obstacle(density: Any, data: Any, wanted: Any) -> None:
     found = find_obstacle(build_likelihood(model(density, data).declaration))
     assert (None if found is None else found.id) == wanted
     if found is not None:
@@ -85,7 +89,7 @@ def test_the_obstacle(density, data, wanted):
         assert bool(found.edges) is (wanted == "edge")
 
 
-def test_a_finite_space_is_an_obstacle():
+def test_a_finite_space_is_an_obstacle() -> None:
     law = model(
         binomial(7, x) * a**x, {Symbol("x", integer=True): Range(0, 8)}, parameters={a: FiniteSet(1, 2)}
     )
@@ -93,7 +97,7 @@ def test_a_finite_space_is_an_obstacle():
     assert found is not None and found.id == "space"
 
 
-def test_pieces_that_move():
+def test_pieces_that_move() -> None:
     moving = Piecewise((SPLIT * exp(-(y**2) / (2 * a**2)), x < mu), (SPLIT * exp(-(y**2) / (2 * b**2)), True))
     still = Piecewise((a, x < 1), (1 - a, True))
     assert moving_pieces(build_likelihood(model(moving).declaration))
@@ -102,11 +106,12 @@ def test_pieces_that_move():
     )
 
 
-def test_edges_are_marked_and_not_certified_by_what_ignores_them():
+def test_edges_are_marked_and_not_certified_by_what_ignores_them() -> None:
     law = model(k / s * (y / s) ** (k - 1) * exp(-((y / s) ** k)), {x: Interval.open(mu, oo)})
     estimator = derive(law).estimator
     assert [str(p) for p in estimator.edges] == ["mu"]
     assert not estimator.obstacle and estimator.remaining
     assert all(p.certificate is None for p in estimator.points)
     concave = derive(model(y * exp(-y / s) / s**2, {x: Interval.open(mu, oo)})).estimator
-    assert concave.edges and concave.points[0].certificate.theorem == "concavity by composition"
+    certificate = concave.points[0].certificate
+    assert concave.edges and certificate is not None and certificate.theorem == "concavity by composition"
