@@ -313,7 +313,8 @@ class Run:
         if self.edges and certificate is not None and estimator.closed and not estimator.remaining:
             # a closed root of the score may lie outside the support: what is found by number does not
             certificate = None
-            reason = f"the support moves with {', '.join(map(str, self.edges))}: whether it holds the root is seen with the data"
+            moving = ", ".join(map(str, self.edges))
+            reason = f"the support moves with {moving}: whether it holds the root is seen with the data"
         profile = None
         if not self.edges and estimator.route == "profile" and solved is not None:
             made = attempt_within(3.0, certify_profile, problem, solved.parameters, conditions)

@@ -173,6 +173,7 @@ def _compete(
         0,
         0,
     )
+    excluded = 0
     for _ in range(4 * count):
         if used == count:
             break
@@ -186,6 +187,7 @@ def _compete(
             continue
         numbers = as_numbers(values)
         if any(holds(c, numbers, sample) is False for c in conditions):
+            excluded += 1
             continue
         if not mpmath.isfinite(height(numbers, sample)):
             continue  # a row of the support at which the density is 0
@@ -219,6 +221,8 @@ def _compete(
                 claimed = ", ".join(f"{p} = {mpmath.nstr(v, 8)}" for p, v in best.items())
                 return False, f"l is larger by {mpmath.nstr(other - top, 6)} at {shown} than at {claimed}"
             compared += mpmath.isfinite(other)
+    if not used and excluded:
+        return True, "no random sample meets the conditions: nothing is claimed of those that were drawn"
     return used > 0, f"not beaten by {compared} competitors at {used} random samples"
 
 

@@ -24,6 +24,8 @@ from symmle.fitting.limits_recognition import law_in_the_limit, single_value
 from symmle.fitting.limits_search import SECONDS, best_trail, is_followed, limit_on_data, remoteness
 from symmle.fitting.plan import Plan
 from symmle.fitting.solution import Solution, _what_is_wrong
+from symmle.fitting.spikes import find_spike
+from symmle.fitting.surface import Surface
 from symmle.record import Condition
 
 REMOTE = 25.0  # powers of e beyond the data's scales: where a root is looked at again
@@ -66,7 +68,19 @@ def refine(plan: Plan, table: Table, constants: Point, refusal: NoMaximumError) 
         supremum.update(law="point mass", law_parameters={"at": point})
         if math.isfinite(height):
             supremum[MARK] = 0.0
-    return _said(plan, refusal, trail, supremum, table, limit, failed)
+    said = _said(plan, refusal, trail, supremum, table, limit, failed)
+    spike = attempt_within(3.0, _spike, plan, table, constants, trail) if math.isfinite(height) else ""
+    if isinstance(spike, GaveUp) or not spike:
+        return said
+    text = f"{said} Elsewhere the likelihood is unbounded: it rises without end as {spike}."
+    return NoMaximumError(text, condition=said.condition, supremum=said.supremum)
+
+
+def _spike(plan: Plan, table: Table, constants: Point, trail: Trail) -> str:
+    """A path to an observation along which l rises without end, from the begin of the way."""
+    begin = trail.points[0]
+    estimate = [1.0 if p in trail.drivers else float(begin[p]) for p in plan.parameters]
+    return find_spike(Surface(plan, table, constants), estimate, float(trail.limit))
 
 
 def refuse_far_out(plan: Plan, table: Table, constants: Point, solution: Solution) -> None:
