@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from sympy import Expr, Matrix, Pow, Rational, Symbol, Tuple, cancel, sympify
+from sympy import Expr, Matrix, Pow, Rational, Symbol, Tuple, cancel, expand, sympify
 
 from symmle.algebra import GaveUp, attempt_within
 from symmle.declare.parser import parse_expression
@@ -169,6 +169,10 @@ class Derivation:
         """
         e = self._in_parameters(g)
         closed = self.estimator.closed
+        if self.estimator.free:  # on a ridge what is identified has a value
+            along = attempt_within(2.0, lambda: cancel(expand(e.xreplace(dict(closed)))))
+            if not isinstance(along, GaveUp) and not along.free_symbols & set(self.model.parameters):
+                return Invariant(along, None)
         if any(p not in closed for p in e.free_symbols & set(self.model.parameters)):
             missing = ", ".join(
                 sorted(str(p) for p in e.free_symbols & set(self.model.parameters) if p not in closed)

@@ -352,3 +352,6 @@ def test_what_is_not_identifiable_is_a_ridge() -> None:
     (closed,) = derivation.estimator.closed
     assert {str(free), str(closed)} == {"a", "b"} and "ridge" in [s.rule for s in derivation.steps]
     assert derivation.estimator.closed[closed].has(free)
+    assert str(derivation.mle_of("a + b").expression) == "1/Mean(x)"
+    with pytest.raises(NotDerivedError):
+        derivation.mle_of("a - b")

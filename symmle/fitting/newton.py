@@ -100,8 +100,9 @@ def solve_several(
         climb = _climb(scanned, np.array(theta))
         if full is not scanned and climb.converged:
             climb = _climb(full, climb.theta)
-        if not climb.converged and math.isfinite(climb.height):  # what rounding made high is no evidence
-            climb.height = careful_height(full, climb.theta)
+        if not climb.converged and climb.height > -math.inf:  # what rounding made high is no evidence
+            height = careful_height(full, climb.theta)
+            climb.height = height if math.isfinite(height) else -math.inf
         climbs.append(climb)
     done = [c for c in climbs if c.converged]
     steps = sum(c.steps for c in climbs)
