@@ -16,7 +16,7 @@ from scipy import optimize, special
 from sympy import Interval, Rational, Symbol, exp, gamma, oo, pi, sqrt, symbols
 
 from symmle import Model, derive
-from symmle.errors import DataError, ModelError
+from symmle.errors import DataError, ModelError, NotDerivedError
 from symmle.estimator import Kind
 
 X = np.array([0.31, 1.7, 0.92, 4.4, 2.2, 0.15, 1.1, 3.05, 0.77])
