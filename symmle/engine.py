@@ -371,7 +371,7 @@ class Run:
 
     def _record_estimate(self, estimator: Estimator) -> None:
         named, conditions = tuple(estimator.closed), estimator.conditions
-        if conditions:
+        if conditions and not estimator.supremum:
             self.trace.add(Step("existence", (), (), Relation.DEFINITION, named, conditions))
         if estimator.closed:
             values = tuple(estimator.closed.values())

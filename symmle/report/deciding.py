@@ -88,7 +88,7 @@ def edge(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
         ]
         if value != members.start:
             blocks += [
-                Words("maximises the likelihood. A representative is the midpoint"),
+                Words("maximises the likelihood. A representative is"),
                 *dialect.displays([(dialect.hat(p), value)]),
             ]
         else:

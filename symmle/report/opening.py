@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sympy import Add, Expr, FiniteSet, Range, S, Set, Symbol, Tuple
+from sympy import Add, Expr, FiniteSet, Gt, Range, S, Set, Symbol, Tuple
 
 from symmle.declare.declaration import Declaration, SamplePart
 from symmle.record import Step
@@ -63,6 +63,7 @@ def model(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]
         density = step.after[place] if place < len(step.after) else part.density
         blocks.append(Display((dialect.row(density_text(dialect, declaration, part), density, end=","),)))
         where = [dialect.math(dialect.member(dialect.write(c), s)) for c, s in part.support.items()]
+        where += [dialect.math(dialect.write(Gt(e, 0, evaluate=False))) for e in part.inside]
         more = f"for {joined(where)}"
         if given:
             more += f"; the {joined(dialect.math(dialect.write(c)) for c in given)} are known"
@@ -114,6 +115,10 @@ def likelihood(step: Step, dialect: Dialect, declaration: Declaration) -> list[B
                 inside = dialect.member(dialect.indexed(column, part.all_columns), domain)
                 shown = "" if body[-1].text == "1" else f"{body[-1].text} "
                 body[-1] = replace(body[-1], text=f"{shown}{dialect.function('1', inside)}")
+        for e in part.inside:
+            moving = True
+            inside = dialect.indexed(Gt(e, 0, evaluate=False), part.all_columns)
+            body[-1] = replace(body[-1], text=f"{body[-1].text} {dialect.function('1', inside)}")
         body[0] = replace(body[0], text=dialect.big("prod", part.all_columns, body[0].text))
         bodies += body
     rows = [
