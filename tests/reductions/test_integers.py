@@ -260,7 +260,9 @@ def test_no_finite_maximum(name: str, x: list[float], supremum: dict[str, float]
         fit(derivation_of(name), x)
     found = dict(refusal.value.supremum or {})
     height = found.pop("log_likelihood")
-    assert found == supremum
+    assert {k: v for k, v in found.items() if not k.startswith("law")} == supremum
+    if supremum["p" if "p" in supremum else "k"] in (0.0, 1.0) and name != "stages and rate":
+        assert found.get("law") in ("Poisson", None)
     if name == "binomial size and p" and supremum["p"] == 0.0:  # the Poisson law
         data = np.asarray(x)
         assert height == pytest.approx(stats.poisson.logpmf(data, data.mean()).sum(), rel=1e-9)
