@@ -53,6 +53,12 @@ class Support:
                 return Skipped("")
             if any(e.free_symbols & named for e in part.inside):
                 return Skipped("a condition on a row holds parameters and is no interval of one column")
+        widths_of = [width for width, _ in widths(declaration)]
+        for w in declaration.where:
+            bound = [p for p in moving if w.has(p)]
+            if len(bound) > 1 and not any(expand(w - width) == 0 for width in widths_of):
+                # which of them gives way depends on the sample: one after the other is no proof
+                return Skipped(f"{w} > 0 binds {' and '.join(map(str, bound))}, which all move a support")
         edges, reason = _eliminate(likelihood, moving)
         if not edges:
             return Skipped(reason)
