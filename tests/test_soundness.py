@@ -169,3 +169,31 @@ def test_a_local_minimum_is_not_an_estimate() -> None:
     derivation = derive(model(law, REAL, {a: Interval.open(-1, 1)}))
     with pytest.raises((NoMaximumError, NotConvergedError, NotDerivedError)):
         fit(derivation, [1.4, 2.15, 2.45])
+
+
+def test_ends_that_a_condition_orders_are_not_taken_one_after_the_other() -> None:
+    """With a > b the least allowed a depends on b: Max(max x, b) is not attained at a = b."""
+    table = {
+        "data": {"x": "[0, a]", "y": "[0, b]"},
+        "parameters": {"a": "positive", "b": "positive"},
+        "density": "1/(a*b)",
+        "where": ["a - b"],
+    }
+    derivation = derive(Model.from_dict(table))
+    assert all(p.certificate is None for p in derivation.estimator.points) and derivation.verify()
+
+
+def test_a_covariate_of_both_signs_limits_from_both_sides_and_is_no_absent_maximum() -> None:
+    table = {
+        "data": {"y": "[b*z, oo)"},
+        "covariates": ["z"],
+        "parameters": {"b": "real"},
+        "density": "exp(-(y - b*z))",
+        "normalises": False,
+    }
+    derivation = derive(Model.from_dict(table))
+    with pytest.raises(NotDerivedError, match="both signs"):
+        fit(derivation, {"y": [1.0, 4.0, 2.0], "z": [1.0, 2.0, -1.0]})
+    assert fit(derivation, {"y": [1.0, 4.0, 2.0], "z": [1.0, 2.0, 3.0]}).estimates["b"] == pytest.approx(
+        2 / 3
+    )

@@ -47,6 +47,19 @@ from symmle.fitting.surface import Surface, is_singular
 STEPS = 60
 
 
+def _refuse_two_sided(plan: Plan, table: Table) -> None:
+    """A bound with a covariate of both signs limits its parameter from both sides, which no frame here does."""
+    for part, column, support in plan._moving_supports:
+        sample = table.sample_of(part.all_columns)
+        for z in sorted(support.free_symbols & set(part.given), key=str):
+            if sample.minimum[z] < 0 < sample.maximum[z]:
+                raise NotDerivedError(
+                    f"{plan.name}: the end of the support of `{column}` moves with `{z}`, which takes both signs: rows "
+                    "limit the parameter from both sides, and that is not built yet.",
+                    tuple(plan.estimator.remaining),
+                )
+
+
 def solve_with_edges(
     plan: Plan, table: Table, constants: dict[Symbol, Any], start: dict[str, float] | None = None
 ) -> Solution:
@@ -71,6 +84,7 @@ def solve_with_edges(
             tuple(plan.estimator.remaining),
         )
     check_conditions(plan, table, constants)
+    _refuse_two_sided(plan, table)
     frames = frames_of(plan, table, constants)
     if not frames:
         raise NotDerivedError(
