@@ -31,6 +31,22 @@ def hold_fixed(declaration: Declaration, fixed: Mapping[Symbol, Expr | None]) ->
     )
 
 
+def put_into_samples(declaration: Declaration, values: Mapping[Symbol, Expr]) -> tuple[SamplePart, ...]:
+    """Every sample with symbols replaced in support, density, components and conditions on rows."""
+    known = dict(values)
+    return tuple(
+        SamplePart(
+            part.columns,
+            {x: s.xreplace(known) for x, s in part.support.items()},
+            part.density.xreplace(known),
+            part.given,
+            tuple((w.xreplace(known), f.xreplace(known)) for w, f in part.components),
+            tuple(e.xreplace(known) for e in part.inside),
+        )
+        for part in declaration.samples
+    )
+
+
 def solve_constraints(declaration: Declaration) -> tuple[Declaration, dict[Symbol, Expr]] | None:
     """Each linear constraint solved for its last parameter: a declaration without them, and the map.
 
@@ -59,17 +75,7 @@ def solve_constraints(declaration: Declaration) -> tuple[Declaration, dict[Symbo
                 break
         else:
             return None
-    samples = tuple(
-        SamplePart(
-            part.columns,
-            {x: s.xreplace(solved) for x, s in part.support.items()},
-            part.density.xreplace(solved),
-            part.given,
-            tuple((w.xreplace(solved), f.xreplace(solved)) for w, f in part.components),
-            tuple(e.xreplace(solved) for e in part.inside),
-        )
-        for part in declaration.samples
-    )
+    samples = put_into_samples(declaration, solved)
     return (
         replace(
             declaration,
@@ -84,17 +90,7 @@ def solve_constraints(declaration: Declaration) -> tuple[Declaration, dict[Symbo
 
 def renamed(declaration: Declaration, names: Mapping[Symbol, Expr]) -> Declaration:
     """Parameters under other symbols, as symbols of the same name with other assumptions."""
-    samples = tuple(
-        SamplePart(
-            part.columns,
-            {x: s.xreplace(names) for x, s in part.support.items()},
-            part.density.xreplace(names),
-            part.given,
-            tuple((w.xreplace(names), f.xreplace(names)) for w, f in part.components),
-            tuple(e.xreplace(names) for e in part.inside),
-        )
-        for part in declaration.samples
-    )
+    samples = put_into_samples(declaration, names)
     return replace(
         declaration,
         samples=samples,
@@ -115,17 +111,7 @@ def on_branch(declaration: Declaration, branch: Parametrisation) -> Declaration:
 def with_numbers(declaration: Declaration) -> Declaration:
     """Constants that have a value put in as numbers."""
     values = {c: v for c, v in declaration.constants.items() if v is not None}
-    samples = tuple(
-        SamplePart(
-            part.columns,
-            {x: s.xreplace(values) for x, s in part.support.items()},
-            part.density.xreplace(values),
-            part.given,
-            part.components,
-            tuple(e.xreplace(values) for e in part.inside),
-        )
-        for part in declaration.samples
-    )
+    samples = put_into_samples(declaration, values)
     return replace(
         declaration,
         samples=samples,
