@@ -72,6 +72,7 @@ def put_member(declaration: Declaration, member: Member) -> Declaration | None:
                 _put(part.density, member),
                 part.given,
                 tuple((_put(w, member), _put(f, member)) for w, f in part.components),
+                tuple(_put(e, member) for e in part.inside),
             )
         )
     held = hold_fixed(declaration, member)

@@ -13,10 +13,11 @@ from dataclasses import replace
 from sympy import Expr, Interval, S, Set, Symbol, Tuple, oo
 
 from symmle.algebra import GaveUp, attempt_within, seconds_left
-from symmle.declare.declaration import Declaration, SamplePart
+from symmle.declare.declaration import Declaration
 from symmle.family import support_parameters
 from symmle.likelihood import build_likelihood
 from symmle.record import Relation, Step
+from symmle.reduction import put_into_samples
 from symmle.score import ScoreSystem
 from symmle.strategies.elimination import Elimination
 from symmle.strategies.problem import Problem, Skipped, Solved
@@ -80,17 +81,7 @@ def _maps(declaration: Declaration) -> Iterator[tuple[Symbol, Symbol, Set, Expr]
 
 def _changed(problem: Problem, b: Symbol, new: Symbol, domain: Set, expression: Expr) -> Problem:
     d = problem.likelihood.declaration
-    put_in = {b: expression}
-    samples = tuple(
-        SamplePart(
-            part.columns,
-            {x: s.xreplace(put_in) for x, s in part.support.items()},
-            part.density.xreplace(put_in),
-            part.given,
-            inside=tuple(e.xreplace(put_in) for e in part.inside),
-        )
-        for part in d.samples
-    )
+    samples = put_into_samples(d, {b: expression})
     parameters = {(new if p == b else p): (domain if p == b else s) for p, s in d.parameters.items()}
     likelihood = build_likelihood(replace(d, samples=samples, parameters=parameters))
     movable = frozenset(support_parameters(likelihood) & set(parameters))
