@@ -98,7 +98,7 @@ def bootstrap(
 
 def _again(plan: Plan, result: Any, kind: str) -> Callable[[np.random.Generator], dict[str, float]]:
     """The estimates of one resample."""
-    from symmle.fitting.fit import solve
+    from symmle.fitting.solving import solve
 
     constants = {
         c: result.solution.values[c] for c in plan.declaration.constants if c in result.solution.values

@@ -108,7 +108,7 @@ def solve_faces(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solut
 
 
 def _on_face(plan: Plan, table: Table, which: int, known: Mapping[Symbol, Any]) -> Solution:
-    from symmle.fitting.fit import solve_or_refuse
+    from symmle.fitting.solving import solve_or_refuse
 
     if not plan.estimator.faces[which].declaration.parameters:
         return Solution(dict(known), "comparison")

@@ -146,8 +146,8 @@ def goodness_of_fit(
 
 def _fits(plan: Any, result: Any) -> Callable[[Array], dict[Any, float]]:
     """All symbols' values at the maximum on drawn values."""
-    from symmle.fitting.fit import solve
     from symmle.fitting.refits import Refits
+    from symmle.fitting.solving import solve
 
     constants = {
         c: result.solution.values[c] for c in plan.declaration.constants if c in result.solution.values

@@ -208,7 +208,7 @@ def _together(
 
 def _start(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> list[float] | None:
     """The fit of all groups as one sample."""
-    from symmle.fitting.fit import solve
+    from symmle.fitting.solving import solve
 
     try:
         solution = solve(plan, table, constants)

@@ -106,7 +106,7 @@ class Search:
         return self.heights[n]
 
     def _height(self, n: int) -> Height:
-        from symmle.fitting.fit import solve
+        from symmle.fitting.solving import solve
 
         known = {**self.constants, self.whole: CONTEXT.mpf(n)}
         refusal: NoMaximumError | None = None

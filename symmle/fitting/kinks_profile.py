@@ -56,7 +56,7 @@ class Profile:
         return (height, found) if CONTEXT.isfinite(height) else None
 
     def others_at(self, known: dict[Symbol, Any]) -> Solution:
-        from symmle.fitting.fit import solve
+        from symmle.fitting.solving import solve
 
         if not self.has_others:
             return Solution(dict(known), "kinks")

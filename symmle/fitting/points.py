@@ -14,7 +14,6 @@ from symmle.errors import NoMaximumError, SymmleError
 from symmle.estimator import BySymbol, Kind, Scope, StationaryPoint
 from symmle.fitting.bracket import roots_of
 from symmle.fitting.faces import refuse_unattained
-from symmle.fitting.fit import refuse_other_size, solve
 from symmle.fitting.homotopy import every_stationary_point, kind_of, statistic_values
 from symmle.fitting.isolate import SIGN_CHANGE
 from symmle.fitting.isolated_roots import isolated_roots
@@ -24,6 +23,7 @@ from symmle.fitting.rational_roots import rational_roots
 from symmle.fitting.reparametrised import proof_on_data
 from symmle.fitting.roots import root_in
 from symmle.fitting.solution import closed_values, log_likelihood_at
+from symmle.fitting.solving import refuse_other_size, solve
 
 SECONDS = 5.0  # for the isolation of the roots of a transcendental score
 APART = 1e-9  # points that differ by less, relative to their size, are one

@@ -27,7 +27,7 @@ def choose(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solution:
     The free parameters are equal to the ones that make up for them where the functions are symmetric in both, else
     1 where that leaves the others in their domains, else in the middle of what does.
     """
-    from symmle.fitting.fit import solve
+    from symmle.fitting.solving import solve
 
     face = plan.estimator.faces[0]
     inner = plan_of(plan.derivation.face(0))
