@@ -6,12 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sympy import Basic, Expr, Set, Symbol
 
 from symmle.declare.declaration import Declaration
 from symmle.record import Condition, Equation
+
+if TYPE_CHECKING:
+    from symmle.latent.problem import Conditional, Labelled
 
 
 class Kind(Enum):
@@ -117,6 +120,7 @@ class Estimator:
     free: tuple[Symbol, ...] = ()
     supremum: dict[Symbol, Expr] = field(default_factory=BySymbol)
     unattained: str = ""  # why the supremum is not attained, and what would change that
+    em: Labelled | Conditional | None = None  # the latent structure, with the M-step (kind "em")
 
     def as_sums(self) -> dict[Symbol, Expr]:
         """The closed part in plain SymPy: sums over an Indexed with index i = 1..n."""
