@@ -1,0 +1,216 @@
+"""Fits of symmle beside its peers and programs by hand: `python tests/benchmarks/fits.py [row ...]`.
+
+One thread on one core. After one warm-up the contestants take turns, so that what else the machine does hits all alike;
+printed are the medians of processor time, the ratios, the log-likelihoods, passes and memory. README.md beside this
+file says what each contestant is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+for _name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM"):
+    os.environ[f"{_name}_NUM_THREADS"] = "1"
+os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+os.environ["JAX_PLATFORMS"] = "cpu"
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import numpy as np  # noqa: E402
+from benchmark_laws import LAWS, Columns, Estimates, Law  # noqa: E402
+from by_hand import BARE, BY_HAND  # noqa: E402
+
+from symmle import Model, derive, fit  # noqa: E402
+
+PEERS = ("scipy", "statsmodels", "iminuit", "jax")
+SLOW = 3.0  # seconds of a fit after which a contestant is not run again
+SAME = 1e-9  # relative, of log-likelihoods
+Program = Callable[[Columns], Estimates]
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, float, Any]:
+    """Processor time and clock time in ms, and what came out."""
+    clock, processor = time.perf_counter(), time.process_time()
+    found = work()
+    return 1e3 * (time.process_time() - processor), 1e3 * (time.perf_counter() - clock), found
+
+
+def peers_of(law: Law, wanted: list[str]) -> dict[str, Program]:
+    found = {}
+    for name in wanted:
+        try:
+            program = import_module(f"peers_{name}").contestant(law)
+        except ImportError as problem:
+            print(f"{name} is not there: {problem}", file=sys.stderr)
+            continue
+        if program is not None:
+            found[name] = program
+    return found
+
+
+class Ours:
+    """`fit(derivation, data)`, estimates only; keeps the status of the last fit."""
+
+    def __init__(self, law: Law):
+        self.law, self.status = law, ""
+        self.derive_time, _, self.derivation = timed(lambda: derive(Model.from_dict(law.declaration())))
+
+    def __call__(self, columns: Columns) -> Estimates:
+        if self.law.groups:
+            return dict(fit(self.derivation, columns, by="g").estimates)
+        result = fit(self.derivation, columns["x"])
+        estimates = dict(result.estimates)
+        self.status = result.status
+        return estimates
+
+    def passes(self) -> str:
+        found = re.search(r"(\d+) pass", self.status)
+        return found[1] if found else "1" if "closed" in self.derivation.estimator.kind else "?"
+
+    def memory(self, columns: Columns) -> float:
+        """The most memory that a fit holds at a time, the data among it, over the data."""
+        data = sum(c.nbytes for c in columns.values())
+        tracemalloc.start()
+        self(columns)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return 1 + peak / data
+
+
+def measure(law: Law, repeats: int, wanted: list[str]) -> dict[str, Any]:
+    """Times and log-likelihoods of all contestants on one row."""
+    columns = law.columns()
+    ours = Ours(law)
+    programs: dict[str, Callable[[Columns], Any]] = {"bare pass": BARE[law.name], "symmle": ours}
+    if law.name in BY_HAND:
+        programs["by hand"] = BY_HAND[law.name]
+    programs |= peers_of(law, wanted)
+    times: dict[str, list[float]] = {}
+    heights: dict[str, float] = {}
+    first: dict[str, float] = {}
+    failures: dict[str, str] = {}
+    for name, program in programs.items():
+        try:
+            first[name], _, found = timed(lambda p=program: p(columns))  # type: ignore[misc]
+        except Exception as problem:  # noqa: BLE001  # a peer that fails is a line of the table
+            failures[name] = f"{type(problem).__name__}: {problem}"
+            continue
+        times[name] = []
+        if name != "bare pass":
+            heights[name] = law.log_likelihood(columns, found)
+    again = [n for n in times if first[n] < 1e3 * SLOW or n in ("jax", "symmle")]
+    for _ in range(repeats):
+        for name in again:
+            fresh = {k: v.copy() for k, v in columns.items()}  # nothing kept by array helps
+            times[name].append(timed(lambda p=programs[name], c=fresh: p(c))[0])  # type: ignore[misc]
+    for name, spent in times.items():
+        if not spent:
+            spent.append(first[name])
+    if "symmle" not in times:
+        raise SystemExit(f"{law.name}: symmle failed: {failures['symmle']}")
+    best = max(heights.values())
+    return {
+        "row": law.name,
+        "rows": law.rows,
+        "median": {n: float(np.median(t)) for n, t in times.items()},
+        "least": {n: min(t) for n, t in times.items()},
+        "runs": {n: len(t) for n, t in times.items()},
+        "below": {n: (best - h) / abs(best) for n, h in heights.items()},
+        "log_likelihood": heights,
+        "failures": failures,
+        "derive": ours.derive_time,
+        "first_fit": first["symmle"],
+        "passes": ours.passes(),
+        "memory": ours.memory(columns),
+        "status": ours.status,
+    }
+
+
+def fastest_peer(found: dict[str, Any], which: str = "median") -> tuple[str, float] | None:
+    """The fastest peer that reaches the log-likelihood."""
+    there = {n: t for n, t in found[which].items() if n in PEERS and found["below"].get(n, 1) < SAME}
+    return min(there.items(), key=lambda pair: pair[1]) if there else None
+
+
+def ratios(found: dict[str, Any], which: str) -> tuple[float, float]:
+    """symmle over the fastest peer and over the program by hand; nan where there is none."""
+    peer = fastest_peer(found, which)
+    mine = found[which]["symmle"]
+    return mine / peer[1] if peer else np.nan, mine / found[which].get("by hand", np.nan)
+
+
+def print_row(found: dict[str, Any]) -> None:
+    print(f"\n{found['row']}, {found['rows']} rows", flush=True)
+    for name, spent in found["median"].items():
+        line = f"  {name:<12} {spent:10.2f} ms, least {found['least'][name]:10.2f}"
+        if name in found["below"]:
+            short = found["below"][name]
+            line += f"   l = {found['log_likelihood'][name]:.6f}"
+            line += "" if short < SAME else f"   NOT at the maximum: {short:.1e} relative below"
+        print(line + ("" if found["runs"][name] > 1 else "   (one run)"))
+    for name, reason in found["failures"].items():
+        print(f"  {name:<12} failed: {reason[:200]}")
+    print(
+        f"  derive {found['derive']:.0f} ms, first fit {found['first_fit']:.0f} ms, passes {found['passes']}, "
+        f"memory {found['memory']:.2f} times the data",
+        flush=True,
+    )
+
+
+def print_table(all_found: list[dict[str, Any]]) -> None:
+    print(
+        f"\n{'row':<22}{'bare':>8}{'by hand':>9}{'symmle':>9}  {'fastest peer':<20}{'/peer':>7}{'/hand':>7}",
+        end="",
+    )
+    print(f"{'least /peer':>13}{'/hand':>7}{'passes':>8}{'memory':>8}")
+    for found in all_found:
+        m = found["median"]
+        peer = fastest_peer(found)
+        shown = f"{peer[1]:.2f} {peer[0]}" if peer else "-"
+        hand = f"{m['by hand']:.2f}" if "by hand" in m else "-"
+        cells = [
+            f"{v:.2f}" if np.isfinite(v) else "-"
+            for which in ("median", "least")
+            for v in ratios(found, which)
+        ]
+        mark = "" if found["below"]["symmle"] < SAME else "  symmle is below the others"
+        print(
+            f"{found['row']:<22}{m['bare pass']:>8.2f}{hand:>9}{m['symmle']:>9.2f}  {shown:<20}"
+            f"{cells[0]:>7}{cells[1]:>7}{cells[2]:>13}{cells[3]:>7}{found['passes']:>8}{found['memory']:>8.2f}{mark}"
+        )
+
+
+def main() -> None:
+    names = [law.name for law in LAWS]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("rows", nargs="*", metavar="row", help=f"of {', '.join(names)}; all without")
+    parser.add_argument("--repeat", type=int, default=5, help="runs of each contestant after the warm-up")
+    parser.add_argument("--json", type=Path, help="a file for everything that was measured")
+    parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=PEERS, help="which peers")
+    options = parser.parse_args()
+    unknown = sorted(set(options.rows) - set(names))
+    if unknown:
+        parser.error(f"no row {', '.join(unknown)}; there are {', '.join(names)}")
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    all_found = []
+    for law in LAWS:
+        if not options.rows or law.name in options.rows:
+            all_found.append(measure(law, options.repeat, options.peers))
+            print_row(all_found[-1])
+    print_table(all_found)
+    if options.json:
+        options.json.write_text(json.dumps(all_found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
