@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import math
 from functools import lru_cache
 from typing import Any
 
@@ -39,9 +40,11 @@ from sympy import (
     lambdify,
     log,
     loggamma,
+    meijerg,
     polygamma,
     sqrt,
     trigamma,
+    uppergamma,
 )
 from sympy.printing.codeprinter import PrintMethodNotImplementedError
 from sympy.printing.numpy import SciPyPrinter
@@ -52,6 +55,9 @@ from symmle.algebra.series import add_up_in, with_series
 from symmle.compiling.derivatives import CONTEXT as CONTEXT
 from symmle.compiling.derivatives import LOCK as LOCK
 from symmle.compiling.derivatives import derivative_of_special, row_derivatives, scalar_derivatives
+from symmle.compiling.incomplete import by_log_upper, log_upper_
+from symmle.compiling.incomplete import rows as log_upper_of_rows
+from symmle.compiling.incomplete import scalar as log_upper_of_scalars
 from symmle.compiling.series import add_up_in_doubles
 from symmle.errors import NotDerivedError
 
@@ -112,6 +118,10 @@ def _stable_log(argument: Expr) -> Expr:
             base, _ = factor.as_base_exp()
             if isinstance(base, (besseli, besselk)):
                 return _stable_log(factor) + _stable_log(argument / factor)
+            if isinstance(base, exp) and base.args[0].func == log_upper_:
+                return factor.args[0] + _stable_log(argument / factor)
+    if isinstance(argument, exp) and argument.has(log_upper_):
+        return argument.args[0]  # type: ignore[no-any-return]
     base, power = argument.as_base_exp()
     if isinstance(base, besseli):
         return power * (log(ive_(*base.args)) + Abs(base.args[1]))  # type: ignore[no-any-return]
@@ -159,6 +169,8 @@ def _stable(node: Expr) -> Expr:
         return _stable(inner).subs(variable, _stable(point))  # type: ignore[no-any-return]
     if isinstance(node, Derivative):
         return derivative_of_special(node)
+    if isinstance(node, (uppergamma, meijerg)):
+        return by_log_upper(node.func(*(_stable(a) for a in node.args)))
     if isinstance(node, log) and isinstance(node.args[0], (Mul, Pow)) and node.args[0].has(besseli, besselk):
         return _stable_log(node.args[0])
     if isinstance(node, Add) and 2 < len(node.args) <= 6 and node.has(exp) and node.count_ops() <= SHORT:
@@ -225,6 +237,9 @@ def row_functions() -> dict[str, Any]:
             return special.psi(z)
         if np.ndim(order) == 0 and order == 1 and np.ndim(z) and np.min(z, initial=1.0) > 0:
             return _trigamma(np.asarray(z, dtype=float))
+        if np.ndim(order) == 0 and order >= 1 and np.ndim(z) == 0 and z > 0:
+            n = int(order)
+            return (-1) ** (n + 1) * math.factorial(n) * special.zeta(n + 1.0, z)
         return special.polygamma(order, z)
 
     def log_gamma(z: Any) -> Any:
@@ -244,6 +259,7 @@ def row_functions() -> dict[str, Any]:
         "symmle_lambertw": lambertw,
         "symmle_logcosh": _logcosh,
         "symmle_polygamma": polygamma_rows,
+        "symmle_log_upper": log_upper_of_rows,
         "loggamma": log_gamma,
         "gammaln": log_gamma,
     }
@@ -274,6 +290,7 @@ def scalar_functions() -> dict[str, Any]:
         symmle_lambertw=lambertw,
         symmle_logcosh=lambda z: c.log(c.cosh(z)),
         symmle_polygamma=lambda m, z: c.psi(int(m), z),
+        symmle_log_upper=log_upper_of_scalars,
         loggamma=lambda z: c.loggamma(z).real if z > 0 else c.nan,
         sign=c.sign,
         Abs=abs,

@@ -1,33 +1,52 @@
 """Sums over the rows of functions of data and parameters: one pass in cache-sized blocks, in doubles.
 
 What is free of parameters (log x, x**2) is computed once and kept with the table, what is free of data
-once a call; subexpressions are shared among all functions of a pass.
+once a call; subexpressions are shared among all functions of a pass, and the sum of a product is an inner product.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sympy import Dummy, Expr, Integer, Pow, Symbol, cse, exp, lambdify, log
+from sympy import Add, Dummy, Expr, Function, Integer, Mul, Pow, S, Sum, Symbol, cse, exp, lambdify, log
 
 from symmle.algebra.series import with_series
 from symmle.compiling.derivatives import row_derivatives
-from symmle.compiling.kernels import RowPrinter, log1p_, row_functions, softplus_, stable
+from symmle.compiling.kernels import RowPrinter, expm1_, log1mexp_, row_functions, softplus_, stable
 from symmle.compiling.series import add_up_in_doubles
 
 Array = NDArray[Any]
-ROWS = 1 << 13  # of a block: some dozens of such buffers stay in the second-level cache
+ROWS = 1 << 16  # of a block: its buffers stay in the caches, and few blocks keep Python's share small
+FEW_ROWS = 1 << 14  # of a block where there are many buffers
+MANY_STEPS = 24
+SHORT = (
+    1 << 13
+)  # rows of an inner product for which BLAS starts no threads, so that it is the same everywhere
+
+dot_, total_, inverse_ = (Function(f"symmle_{n}") for n in ("dot", "total", "inverse"))
+exp_ = Function("symmle_exp")  # not joined: exp(y)**2 stays a square
 
 
-def with_powers_as_exponentials(e: Expr) -> Expr:
-    """x**k as exp(k log x) where k is no number: the logarithm is shared, and kept where it is of data alone."""
+def with_powers_as_exponentials(e: Expr, columns: Iterable[Symbol] = ()) -> Expr:
+    """x**k as exp(k log x) where k is no number: the logarithm is shared, and kept where it is of data alone.
+
+    What is free of `columns` goes out of the base: (x/s)**k is s**-k exp(k log x).
+    """
+    data = set(columns)
 
     def written(power: Expr) -> Expr:
         base, exponent = power.base, power.exp  # type: ignore[attr-defined]
+        if data and base.is_Mul:
+            outside, inside = base.as_independent(*data, as_Add=False)
+            if outside != 1 and outside.is_positive and inside.is_positive:
+                return exp(exponent * log(outside)) * exp(exponent * log(inside))  # type: ignore[no-any-return]
         return exp(exponent * log(base))  # type: ignore[no-any-return]
 
     return e.replace(
@@ -41,9 +60,77 @@ def with_powers_as_exponentials(e: Expr) -> Expr:
     )
 
 
-def _shared(e: Expr) -> Expr:
-    """log(1 + exp(y)) by way of exp(y), which the derivatives need too; beyond y = 709 it is not finite."""
-    return e.replace(lambda p: p.func == softplus_, lambda p: log1p_(exp(p.args[0])))
+def prepared(e: Expr, columns: Iterable[Symbol]) -> Expr:
+    """The function as rows are evaluated: stable, its squares completed.
+
+    log(1 + exp(y)) goes by way of exp(y), which the derivatives need too; beyond y = 709 it is not finite.
+    """
+    e = with_powers_as_exponentials(_squared(e, set(columns)), columns)
+    e = e.replace(lambda p: isinstance(p, log) and p.args[0].is_Mul, lambda p: _opened_log(p, set(columns)))
+    return stable(e).replace(lambda p: p.func == softplus_, lambda p: log(1 + exp(p.args[0])))
+
+
+def _opened_log(e: Expr, columns: set[Symbol]) -> Expr:
+    outside, inside = e.args[0].as_independent(*columns, as_Add=False)
+    if outside.free_symbols and outside.is_positive and inside.is_positive:
+        return log(outside) + log(inside)  # type: ignore[no-any-return]
+    return e
+
+
+def _squared(e: Expr, columns: set[Symbol]) -> Expr:
+    """x**2 - 2 m x + m**2 + c as (x - m)**2 + c: fewer operations, and no cancellation far from 0."""
+
+    def completed(node: Expr) -> Expr:
+        for column in columns & node.free_symbols:
+            parts = {0: S.Zero, 1: S.Zero, 2: S.Zero}
+            for term in node.args:
+                rest, power = term.as_independent(column, as_Add=False)
+                degree = (
+                    0 if power == 1 else power.as_base_exp()[1] if power.as_base_exp()[0] == column else -1
+                )
+                if degree not in parts or rest.free_symbols & columns:
+                    break
+                parts[degree] += rest
+            else:
+                a, b, c = parts[2], parts[1], parts[0]
+                if b != 0 and (a.is_positive or a.is_negative):
+                    middle = (-b / (2 * a)).expand()
+                    return a * (column - middle) ** 2 + (c - a * middle**2).expand()
+        return node
+
+    return e.replace(lambda n: isinstance(n, Add) and len(n.args) > 2, completed)
+
+
+def linear_parts(e: Expr, columns: set[Symbol]) -> list[tuple[Expr, Expr]]:
+    """e as a sum of coefficients free of data times functions of rows, (coefficient, function)."""
+    found = []
+    for term in Add.make_args(e):
+        coefficient, rest = term.as_independent(*columns, as_Add=False)
+        factors = []
+        for factor in Mul.make_args(rest):
+            base, power = factor.as_base_exp()
+            if isinstance(base, Add) and isinstance(power, Integer):
+                leading = _leading(base, columns)
+                if leading not in (None, S.One):
+                    coefficient *= leading**power
+                    base = Add(*(a / leading for a in base.args))
+            if isinstance(power, Integer) and power < -1:
+                base, power = inverse_(base), -power
+            elif power == -1:
+                base, power = inverse_(base), S.One
+            factors.append(base**power)
+        found.append((coefficient, Mul(*factors)))
+    return found
+
+
+def _leading(base: Expr, columns: set[Symbol]) -> Expr | None:
+    """The coefficient of the first bare column, where it cannot be 0."""
+    for column in sorted(columns & base.free_symbols, key=str):
+        for term in base.args:
+            coefficient, rest = term.as_independent(column, as_Add=False)
+            if rest == column and not coefficient.free_symbols & columns and coefficient.is_nonzero:
+                return coefficient
+    return None
 
 
 class RowSums:
@@ -73,74 +160,339 @@ class RowSums:
             s: Dummy(f"a{i}", real=True) for i, s in enumerate((*columns, *parameters))
         }
         data = {names[c] for c in columns}
-        known = {names[p] for p in parameters}
-        bodies = [_shared(stable(with_powers_as_exponentials(f))).xreplace(names) for f in functions]
-        bodies, self._kept_names, kept = _kept_apart(bodies, data, known)
+        self._known = [names[p] for p in parameters]
+        count = len(functions)
+        written = [prepared(e, columns).xreplace(names) for e in (*functions, *statistics)]
+        written = _with_few_exponentials(written)
+        bodies, self._kept_names, kept = _kept_apart(written[:count], data, set(self._known))
+        self._bodies = bodies
         self._columns = [names[c] for c in columns]
-        fixed = [_shared(stable(with_powers_as_exponentials(e))).xreplace(names) for e in statistics]
-        self.statistics = len(fixed)
+        self._data = data | set(self._kept_names)
+        self.statistics = len(statistics)
         wanted = [*self._columns, *(names[k] for k in constants)]
-        self._make_kept = _compiled(wanted, [*kept, *fixed]) if kept or fixed else None
-        steps, results = cse(bodies, order="none") if bodies else ([], [])
-        ahead, scalars = [], set(known)
-        for name, body in steps:  # what depends on no row is computed once a call
-            if body.free_symbols <= scalars:
-                ahead.append((name, body))
-                scalars.add(name)
-        later = [(n, b) for n, b in steps if n not in {a for a, _ in ahead}]
-        numbers = [names[p] for p in parameters]
-        self._scalar_names = [n for n, _ in ahead]
-        self._ahead = (
-            _compiled(numbers, self._scalar_names, cse=lambda _: (ahead, self._scalar_names))
-            if ahead
-            else None
-        )
-        used = [*self._columns, *self._kept_names, *numbers, *self._scalar_names]
-        self._block = _compiled(used, results, cse=lambda _: (later, results)) if results else None
+        self._keeping: _Program | None = None
+        if kept or statistics:
+            sums = [_Pool(data).sum_of(e) for e in written[count:]]
+            self._keeping = _Program(wanted, kept, sums, [names[k] for k in constants])
+        self._rowwise_kept: _Program | None = None
+        if kept or statistics:
+            self._rowwise_kept = _Program(
+                wanted, [*kept, *written[count:]], [], [names[k] for k in constants]
+            )
+        self._programs: dict[tuple[tuple[int, ...], bool], _Program] = {}
+
+    @property
+    def keeps(self) -> bool:
+        """Whether there is anything to keep or to sum once."""
+        return self._keeping is not None
+
+    def program(self, which: Sequence[int] | None = None, rowwise: bool = False) -> _Program:
+        """The compiled functions, all or some; `rowwise` ones are not summed."""
+        key = tuple(range(self.size) if which is None else which), rowwise
+        if key not in self._programs:
+            bodies = [self._bodies[k] for k in key[0]]
+            used = [*self._columns, *self._kept_names, *self._known]
+            shared = _Pool(self._data)
+            parts = [] if rowwise else [shared.sum_of(b) for b in bodies]
+            self._programs[key] = _Program(used, bodies if rowwise else [], parts, self._known)
+        return self._programs[key]
 
     def keep(
-        self, columns: Sequence[Array], weights: Array | None = None, constants: Sequence[float] = ()
+        self,
+        columns: Sequence[Array],
+        weights: Array | None = None,
+        constants: Sequence[float] = (),
+        threads: int = 1,
     ) -> tuple[list[Array], list[float]]:
         """The functions of data alone that every call needs, and the sums of the statistics: one pass."""
-        if self._make_kept is None:
-            return [], []
+        kept, statistics, _ = self.first(columns, weights, constants, None, (), threads)
+        return kept, statistics
+
+    def first(
+        self,
+        columns: Sequence[Array],
+        weights: Array | None,
+        constants: Sequence[float],
+        theta: Sequence[float] | None,
+        which: Sequence[int] | None,
+        threads: int = 1,
+    ) -> tuple[list[Array], list[float], list[float]]:
+        """What is kept, the statistics, and the sums at theta of some functions, in one pass."""
+        program = None if theta is None else self.program(which)
+        if self._keeping is None:
+            return [], [], [] if program is None else self(columns, [], weights, theta, which, threads)  # type: ignore[arg-type]
         rows = len(columns[0])
-        found = [np.empty(rows) for _ in self._kept_names]
-        parts: list[list[float]] = [[] for _ in range(self.statistics)]
-        with np.errstate(all="ignore"):
-            for low in range(0, rows, ROWS):
-                high = low + ROWS
-                block = self._make_kept(*(c[low:high] for c in columns), *constants)
-                for whole, part in zip(found, block, strict=False):
-                    whole[low:high] = part
-                w = None if weights is None else weights[low:high]
-                for sums, value in zip(parts, block[len(found) :], strict=True):
-                    sums.append(_summed(value, w, min(high, rows) - low))
-        return found, [_total(p) for p in parts]
+        keeping, found = self._keeping, [np.empty(rows) for _ in self._kept_names]
+        fixed = [*constants, *keeping.scalars(constants)]
+        numbers = [] if program is None else [*theta, *program.scalars(theta)]  # type: ignore[misc]
+
+        def work(low: int, high: int) -> list[float]:
+            part = [c[low:high] for c in columns]
+            w = None if weights is None else weights[low:high]
+            values, sums = keeping.block(w, *part, *fixed)
+            for whole, value in zip(found, values, strict=True):
+                whole[low:high] = value
+            if program is not None:
+                sums = [*sums, *program.block(w, *part, *(k[low:high] for k in found), *numbers)[1]]
+            return sums
+
+        steps = keeping.steps + (0 if program is None else program.steps)
+        sums = _over_blocks(work, rows, steps, threads)
+        return found, sums[: self.statistics], sums[self.statistics :]
 
     def __call__(
-        self, columns: Sequence[Array], kept: Sequence[Array], weights: Array | None, theta: Sequence[float]
+        self,
+        columns: Sequence[Array],
+        kept: Sequence[Array],
+        weights: Array | None,
+        theta: Sequence[float],
+        which: Sequence[int] | None = None,
+        threads: int = 1,
     ) -> list[float]:
-        """The sums at theta; not finite where a row is not."""
-        if self._block is None:
+        """The sums at theta of all functions or of some; not finite where a row is not."""
+        if self.size == 0 or (which is not None and not len(which)):
             return []
-        rows = len(columns[0])
-        parts: list[list[float]] = [[] for _ in range(self.size)]
+        program = self.program(which)
         with np.errstate(all="ignore"):
-            scalars = self._ahead(*theta) if self._ahead is not None else ()
-            for low in range(0, rows, ROWS):
-                high = low + ROWS
-                block = self._block(
-                    *(c[low:high] for c in columns), *(k[low:high] for k in kept), *theta, *scalars
-                )
-                w = None if weights is None else weights[low:high]
-                count = min(high, rows) - low
-                for found, value in zip(parts, block, strict=True):
-                    found.append(_summed(value, w, count))
-        return [_total(p) for p in parts]
+            numbers = [*theta, *program.scalars(theta)]
+
+        def work(low: int, high: int) -> list[float]:
+            w = None if weights is None else weights[low:high]
+            arrays = (*(c[low:high] for c in columns), *(k[low:high] for k in kept))
+            return program.block(w, *arrays, *numbers)[1]  # type: ignore[no-any-return]
+
+        return _over_blocks(work, len(columns[0]), program.steps, threads)
+
+    def rowwise_kept(
+        self, columns: Sequence[Array], constants: Sequence[float]
+    ) -> tuple[list[Array], list[Array]]:
+        """What is kept and the functions of the statistics, not summed."""
+        if self._rowwise_kept is None:
+            return [], []
+        values, _ = self._rowwise_kept.block(
+            None, *columns, *constants, *self._rowwise_kept.scalars(constants)
+        )
+        found = [np.broadcast_to(v, columns[0].shape) for v in values]
+        return found[: len(self._kept_names)], found[len(self._kept_names) :]
+
+    def rowwise(
+        self,
+        columns: Sequence[Array],
+        kept: Sequence[Array],
+        theta: Sequence[Any],
+        spread: Callable[[Any], Any] = lambda values: values,
+        which: Sequence[int] | None = None,
+    ) -> Sequence[Any]:
+        """The functions, not summed; what is computed once a call is brought to the shape of the rows by `spread`."""
+        program = self.program(which, rowwise=True)
+        numbers = [spread(v) for v in (*theta, *program.scalars(theta))]
+        return program.block(None, *columns, *kept, *numbers)[0]  # type: ignore[no-any-return]
+
+    def at_many(
+        self, columns: Sequence[Array], kept: Sequence[Array], points: Array, which: Sequence[int]
+    ) -> Array:
+        """The sums without weights at many theta, rows of `points`: for few rows."""
+        theta = [points[:, k : k + 1] for k in range(points.shape[1])]
+        with np.errstate(all="ignore"):
+            values = self.rowwise(columns, kept, theta, which=which)
+            shape = (len(points), len(columns[0]))
+            return np.array([np.broadcast_to(v, shape).sum(axis=1) for v in values])
+
+    def sources(self) -> list[tuple[str, Callable[..., Any]]]:
+        """The compiled functions with what each does."""
+        parts: list[tuple[str, Callable[..., Any] | None]] = []
+        if self._keeping is not None:
+            parts.append(("kept with the rows, and statistics", self._keeping.block))
+        if self.size:
+            program = self.program()
+            parts += [("once a call", program.ahead), ("each block of rows", program.block)]
+        return [(what, function) for what, function in parts if function is not None]
 
 
-def _total(parts: list[float]) -> float:
+class _Program:
+    """Functions of columns and parameters: values by row, and sums; what depends on no row is computed once a call."""
+
+    def __init__(
+        self, used: Sequence[Symbol], rows: Sequence[Expr], sums: Sequence[Expr], known: Sequence[Symbol]
+    ):
+        w = _WEIGHT
+        self.ahead: Callable[..., Any] | None = None
+        bodies = [*rows, *sums]
+        if any(b.has(Sum) for b in bodies):
+            self.steps = MANY_STEPS
+            inner = _compiled(list(used), [_opened(b) for b in bodies])
+            cut = len(rows)
+
+            def block(weights: Array | None, *given: Any) -> tuple[list[Any], list[float]]:
+                found = inner(*given)
+                count = max((len(g) for g in given if np.ndim(g)), default=1)
+                return found[:cut], [_summed(v, weights, count) for v in found[cut:]]
+
+            self.block: Callable[..., Any] = block
+            return
+        hoisted: dict[Expr, Symbol] = {}
+        bodies = [_hoisted(b, set(known), hoisted) for b in bodies]
+        names = list(hoisted.values())
+        if hoisted:
+            self.ahead = _compiled(list(known), list(hoisted))
+        later, results = cse(bodies, order="none") if bodies else ([], [])
+        self.steps = len(later)
+        cut = len(rows)
+        function = _compiled([w, *used, *names], results, cse=lambda _: (later, results))
+        self.block = lambda *given: _cut(function(*given), cut)
+        self.block.__wrapped__ = function  # type: ignore[attr-defined]
+
+    def scalars(self, theta: Sequence[Any]) -> Sequence[Any]:
+        """What is computed once a call."""
+        return () if self.ahead is None else self.ahead(*theta)  # type: ignore[no-any-return]
+
+
+_WEIGHT = Dummy("w", real=True)
+
+
+def _cut(found: Sequence[Any], cut: int) -> tuple[Sequence[Any], list[float]]:
+    return found[:cut], list(found[cut:])
+
+
+class _Pool:
+    """Inner products for sums of products: the pieces that other sums need too are preferred."""
+
+    def __init__(self, data: set[Symbol]):
+        self.data = data
+        self.made: set[Expr] = set()
+
+    def sum_of(self, body: Expr) -> Expr:
+        """The sum over rows of w times the function, as an inner product where it is a product."""
+        factors: list[Expr] = []
+        for factor in Mul.make_args(body):
+            base, power = factor.as_base_exp()
+            whole = isinstance(power, Integer) and 0 < power <= 6
+            factors += [base] * int(power) if whole else [factor]
+        if not 2 <= len(factors) <= 8 or any(not f.free_symbols & self.data for f in factors):
+            return total_(_WEIGHT, body)
+        best: tuple[tuple[int, int], Expr, Expr] | None = None
+        places = range(len(factors))
+        for size in range(len(factors) // 2, 0, -1):
+            for chosen in itertools.combinations(places, size):
+                one = Mul(*(factors[k] for k in chosen))
+                other = Mul(*(factors[k] for k in places if k not in chosen))
+                cost = self._cost(one) + (0 if one == other else self._cost(other))
+                key = (cost, len(factors) - 2 * size)
+                if best is None or key < best[0]:
+                    best = key, one, other
+        assert best is not None
+        self.made |= {best[1], best[2]}
+        return dot_(_WEIGHT, *sorted(best[1:], key=str))
+
+    def _cost(self, product: Expr) -> int:
+        if product in self.made or not isinstance(product, (Mul, Pow)):
+            return 0
+        powers = [f.as_base_exp()[1] for f in Mul.make_args(product)]
+        return sum(abs(int(p)) if p.is_Integer else 1 for p in powers) - 1
+
+
+def _with_few_exponentials(bodies: Sequence[Expr]) -> list[Expr]:
+    """exp(2 y) as exp(y)**2, and exp(y) as 1 + expm1(y) where expm1(y) is wanted too."""
+
+    def primitive(e: Expr) -> Expr:
+        content, rest = e.args[0].as_content_primitive()
+        if content < 0:
+            content, rest = -content, -rest
+        whole = content if content.is_Integer and content <= 8 else S.One
+        return exp_(rest * (content / whole)) ** whole  # type: ignore[no-any-return]
+
+    found = [b.replace(lambda e: isinstance(e, exp), primitive) for b in bodies]
+    precise = {e.args[0] for b in found for e in b.atoms(Function) if e.func == expm1_}
+    if not precise:
+        return found
+    put = {exp_(y): 1 + expm1_(y) for y in precise} | {log1mexp_(y): log(-expm1_(y)) for y in precise}
+    return [b.xreplace(put) for b in found]
+
+
+def _hoisted(e: Any, known: set[Symbol], found: dict[Expr, Symbol]) -> Any:
+    """The expression with what is free of data by name."""
+    if not isinstance(e, Expr) or not e.args:
+        return e if not getattr(e, "args", ()) else e.func(*(_hoisted(a, known, found) for a in e.args))
+
+    def named(part: Expr) -> Expr:
+        if part.is_number or part.is_Symbol:
+            return part
+        return found.setdefault(part, Dummy(f"c{len(found)}", real=True))
+
+    if e.free_symbols <= known:
+        return named(e)
+    if e.is_Mul or e.is_Add:
+        alone = [a for a in e.args if a.free_symbols <= known]
+        rest = [_hoisted(a, known, found) for a in e.args if a not in alone]
+        if not alone:
+            return e.func(*rest)
+        minus = e.is_Mul and len(alone) == 1 and alone[0] is S.NegativeOne
+        return e.func(*alone, *rest) if minus else e.func(named(e.func(*alone)), *rest)
+    return e.func(*(_hoisted(a, known, found) for a in e.args))
+
+
+def _opened(e: Expr) -> Expr:
+    """The function whose sum is meant, where sums are taken outside."""
+    if e.func in (dot_, total_):
+        return Mul(*e.args[1:])
+    return e
+
+
+def _dot(w: Array | None, a: Any, b: Any) -> float:
+    if np.ndim(a) != 1 or np.ndim(b) != 1:
+        return _total(w, a * b)
+    return _product(a if w is None else w * a, b)
+
+
+def _total(w: Array | None, a: Any) -> float:
+    return float(np.add.reduce(a)) if w is None else _product(a, w)
+
+
+def _product(a: Array, b: Array) -> float:
+    """The inner product in short pieces."""
+    rows = len(a)
+    if rows <= SHORT:
+        return float(np.dot(a, b))
+    cut = rows - rows % SHORT
+    pieces = [a[:cut].reshape(-1, SHORT), b[:cut].reshape(-1, SHORT)]
+    if hasattr(np, "vecdot"):
+        total = float(np.add.reduce(np.vecdot(*pieces)))
+    else:  # NumPy before 2.0
+        total = math.fsum(float(np.dot(*p)) for p in zip(*pieces, strict=True))
+    return total + float(np.dot(a[cut:], b[cut:]))
+
+
+def _over_blocks(
+    work: Callable[[int, int], list[float]], rows: int, steps: int, threads: int = 1
+) -> list[float]:
+    """The sums of what `work` gives for every block of rows; the same for any number of threads."""
+    size = ROWS if steps < MANY_STEPS else FEW_ROWS
+
+    def guarded(low: int) -> list[float]:
+        with np.errstate(all="ignore"):
+            return work(low, min(low + size, rows))
+
+    if rows <= size:
+        return [float(v) for v in guarded(0)]
+    if threads > 1:
+        share = -(-rows // (size * threads)) * size
+
+        def run(start: int) -> list[list[float]]:
+            return [guarded(low) for low in range(start, min(start + share, rows), size)]
+
+        parts = [p for found in _pool(threads).map(run, range(0, rows, share)) for p in found]
+    else:
+        with np.errstate(all="ignore"):
+            parts = [work(low, min(low + size, rows)) for low in range(0, rows, size)]
+    return [_exact(p) for p in zip(*parts, strict=True)]
+
+
+@lru_cache(maxsize=4)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="symmle")
+
+
+def _exact(parts: Iterable[float]) -> float:
     try:
         return math.fsum(parts)
     except (OverflowError, ValueError):  # inf - inf
@@ -150,7 +502,7 @@ def _total(parts: list[float]) -> float:
 def _summed(value: Any, weights: Array | None, count: int) -> float:
     if np.ndim(value) == 0:
         return float(value) * (count if weights is None else float(np.add.reduce(weights)))
-    return float(np.add.reduce(value) if weights is None else np.dot(value, weights))
+    return _total(weights, value)
 
 
 def _kept_apart(
@@ -166,6 +518,8 @@ def _kept_apart(
         if not e.args or not isinstance(e, Expr):
             return e if not e.args else e.func(*(walk(a) for a in e.args))
         if is_worth(e):
+            if isinstance(e, Pow) and isinstance(e.exp, Integer) and 0 < int(e.exp) <= 3:
+                return walk(e.base) ** e.exp  # cheaper than to read another column
             if e not in names:
                 names[e] = Dummy(f"d{len(names)}", real=True)
             return names[e]
@@ -190,12 +544,24 @@ def _is_costly(e: Expr) -> bool:
     return any(_is_costly(a) for a in e.args)  # type: ignore[arg-type]
 
 
+@lru_cache(maxsize=1)
+def _functions() -> dict[str, Any]:
+    return {
+        **row_functions(),
+        **row_derivatives(),
+        "symmle_dot": _dot,
+        "symmle_total": _total,
+        "symmle_inverse": lambda y: 1.0 / y,
+        "symmle_exp": np.exp,
+    }
+
+
 def _compiled(arguments: Sequence[Any], results: Sequence[Any], cse: Any = True) -> Callable[..., Any]:
     if cse is True:
         summed = with_series(arguments, results, _compiled, add_up_in_doubles)
         if summed is not None:
             return summed
-    functions = {**row_functions(), **row_derivatives()}
+    functions = _functions()
     printer = RowPrinter(
         {
             "fully_qualified_modules": False,
@@ -209,4 +575,4 @@ def _compiled(arguments: Sequence[Any], results: Sequence[Any], cse: Any = True)
     )
 
 
-__all__ = ["ROWS", "RowSums", "with_powers_as_exponentials"]
+__all__ = ["ROWS", "RowSums", "linear_parts", "prepared", "with_powers_as_exponentials"]

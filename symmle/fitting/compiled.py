@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from symmle.compiling.data import read_table
 from symmle.fitting.plan import plan_of
-from symmle.fitting.surface_sums import LikelihoodSums, SumsOnRows, rows_of
+from symmle.fitting.surface_sums import ALL, LikelihoodSums, SumsOnRows, rows_of
 
 Array = NDArray[Any]
 
@@ -55,20 +55,11 @@ class CompiledLikelihood:
         """The Python source of every compiled function."""
         found: list[str] = []
         for k, form in enumerate(self._model.forms, 1):
-            for title, sums in (
-                ("functions of a pass for the value", form.heights),
-                ("functions of a pass for value, score and Hessian", form.moving),
-            ):
-                parts: list[tuple[str, Callable[..., Any] | None]] = [
-                    ("kept with the rows, and statistics", sums._make_kept),
-                    ("once a call", sums._ahead),
-                    ("each block of rows", sums._block),
-                ]
-                for what, function in parts:
-                    if function is not None:
-                        found.append(f"# sample {k}, {title}, {what}\n{inspect.getsource(function)}")
+            for what, function in form.sums.sources():
+                code = inspect.getsource(inspect.unwrap(function))
+                found.append(f"# sample {k}, {what}\n{code}")
         found.append(
-            f"# log-likelihood, score, Hessian from the sums\n{inspect.getsource(self._model._scalar)}"
+            f"# log-likelihood, score, Hessian from the sums\n{inspect.getsource(self._model.outer(ALL))}"
         )
         return "\n".join(found)
 

@@ -23,7 +23,7 @@ from symmle.fitting.large import _coordinates, _model
 from symmle.fitting.plan import Plan
 from symmle.fitting.result import FitResult
 from symmle.fitting.solution import Solution
-from symmle.fitting.surface_sums import LikelihoodSums
+from symmle.fitting.surface_sums import ALL, LikelihoodSums
 
 Array = NDArray[Any]
 MANY = 16  # groups from which they are fitted together
@@ -234,21 +234,24 @@ class _Grouped:
         self.n = np.diff(starts).astype(float) if w is None else np.add.reduceat(w, starts[:-1])
         self.form = form
         self.groups = len(starts) - 1
+        sizes = np.diff(starts)
+        self.size = int(sizes[0]) if self.groups and (sizes == sizes[0]).all() else 0  # 0: of different sizes
         self.chunks = self._chunks()
         self.kept: list[list[Array]] = []
         statistics: list[list[Array]] = []
         with np.errstate(all="ignore"):
             for first, last in self.chunks:
-                low, high = starts[first], starts[last]
-                made = (
-                    ()
-                    if form.moving._make_kept is None
-                    else form.moving._make_kept(*(c[low:high] for c in columns), *constants)
+                kept, summed = form.sums.rowwise_kept(
+                    [self._rows(c, first, last) for c in columns], constants
                 )
-                cut = len(form.moving._kept_names)
-                self.kept.append([np.broadcast_to(v, (high - low,)) for v in made[:cut]])
-                statistics.append([self._sum(v, first, last) for v in made[cut:]])
-        self.statistics = [np.concatenate([s[k] for s in statistics]) for k in range(form.fixed)]
+                self.kept.append(kept)
+                statistics.append([self._sum(v, first, last) for v in summed])
+        self.statistics = [np.concatenate(s) for s in zip(*statistics, strict=True)]
+
+    def _rows(self, column: Array, first: int, last: int) -> Array:
+        """The rows of some groups; a line for each group where all have the same size."""
+        part = column[self.starts[first] : self.starts[last]]
+        return part.reshape(-1, self.size) if self.size else part
 
     def _chunks(self) -> list[tuple[int, int]]:
         """Runs of whole groups of about as many rows as a block has."""
@@ -261,6 +264,12 @@ class _Grouped:
         return found
 
     def _sum(self, values: Any, first: int, last: int) -> Array:
+        if self.size:
+            shape = (last - first, self.size)
+            rows = np.broadcast_to(np.asarray(values, dtype=float), shape)
+            if self.weights is not None:
+                return np.einsum("gi,gi->g", rows, self._rows(self.weights, first, last))  # type: ignore[no-any-return]
+            return np.einsum("gi->g", rows)  # type: ignore[no-any-return]
         low, high = self.starts[first], self.starts[last]
         rows = np.broadcast_to(np.asarray(values, dtype=float), (high - low,))
         if self.weights is not None:
@@ -272,12 +281,12 @@ class _Grouped:
         """l of shape (G,), gradients (G, p), Hessians (G, p, p)."""
         moving: list[list[Array]] = []
         with np.errstate(all="ignore"):
-            if self.form.moving.size:
+            if self.form.sums.size:
                 for (first, last), kept in zip(self.chunks, self.kept, strict=True):
                     moving.append(self._pass(theta[:, first:last], first, last, kept))
             inputs = [self.n, *self.statistics]
-            inputs += [np.concatenate([m[k] for m in moving]) for k in range(self.form.moving.size)]
-            found = self.model._scalar(*theta, *self.constants, *inputs)
+            inputs += [np.concatenate([m[k] for m in moving]) for k in range(self.form.sums.size)]
+            found = self.model.outer(ALL)(*theta, *self.constants, *inputs)
         p = len(theta)
         outputs = [np.broadcast_to(np.asarray(v, dtype=float), (self.groups,)) for v in found]
         gradient = np.stack(outputs[1 : p + 1], axis=1)
@@ -287,14 +296,16 @@ class _Grouped:
         return outputs[0], gradient, hessian
 
     def _pass(self, theta: Array, first: int, last: int, kept: list[Array]) -> list[Array]:
-        form, low, high = self.form.moving, self.starts[first], self.starts[last]
         counts = np.diff(self.starts[first : last + 1])
-        numbers = [*theta, *self.constants]
-        scalars = form._ahead(*numbers) if form._ahead is not None else ()
-        spread = [np.repeat(v, counts) if np.ndim(v) else v for v in (*numbers, *scalars)]
-        assert form._block is not None
-        block = form._block(*(c[low:high] for c in self.columns), *kept, *spread)
-        return [self._sum(v, first, last) for v in block]
+
+        def spread(values: Any) -> Any:
+            if np.ndim(values) == 0:
+                return values
+            return values[:, None] if self.size else np.repeat(values, counts)
+
+        columns = [self._rows(c, first, last) for c in self.columns]
+        found = self.form.sums.rowwise(columns, kept, [*theta, *self.constants], spread)
+        return [self._sum(v, first, last) for v in found]
 
 
 def _newton(

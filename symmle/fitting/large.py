@@ -26,11 +26,13 @@ Array = NDArray[Any]
 LARGE = 4000  # rows from which this way is taken
 FEW, MANY, MORE = 256, 4096, 16384  # rows of the search, and of the subsample for small and large tables
 TRIALS = 48
+STARTS = 4  # starts of the search where nothing proves that there is one maximum
 STEPS = 60
 FAR = 40.0  # in free coordinates: towards the edge of the parameter space
 GUIDED = 0.2  # length of a step from which the subsample guides it
-CLOSE_GUIDED = 3e-6  # a guided step after which the next would be below rounding
+CLOSE_GUIDED = 5e-4  # a guided step after which the next would be below rounding
 CLOSE = 1e-7  # a step, per observation, after which the next one would be below rounding
+ROUGH, FAIR = 0.05, 0.01  # ends of the search on few rows and on the subsample: below their sampling errors
 BEND = 1e-11  # least eigenvalue of the scaled Hessian
 
 
@@ -45,42 +47,66 @@ class Ascent:
     condition: float = math.inf
 
 
-def solve_large(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solution | None:
+def solve_large(plan: Plan, table: Table, constants: dict[Symbol, Any], threads: int = 1) -> Solution | None:
     """The maximum by few passes over many rows, or None where the careful ways are to be taken."""
+    if table.rows < LARGE and not _is_costly(plan):
+        return None
     coordinates = _coordinates(plan, constants)
-    if coordinates is None or (table.rows < LARGE and not _is_costly(plan)):
+    if coordinates is None:
         return None
     model = _model(plan)
-    if model is None:
-        return None
     numbers = [float(constants[c]) for c in model.constants]
     rows = _compressed(rows_of(table, plan.derivation.likelihood), plan)
     random = np.random.default_rng(20)
     few = _drawn(rows, FEW, random)
-    many = _drawn(rows, min(max(MANY, table.rows // 40), MORE), random)
-    start = _search(
-        model.on(few, numbers), coordinates, _trials(coordinates, few, random), 1 if plan.is_proved else 4
-    )
-    if start is None:
-        return None
-    subsample = model.on(many, numbers)
-    middle = climb(subsample, coordinates, start.theta, 1e-4)
-    if middle is None:
-        return None
-    full = model.on(rows, numbers)
-    end = climb(
-        full, coordinates, middle.theta, CLOSE, subsample if many[0][0][0] is not rows[0][0][0] else None
-    )
+    trials = _trials(coordinates, few, random)
+    full = model.on(rows, numbers, threads)
+    starts = 1 if plan.is_proved else STARTS
+    if model.is_separable or sum(len(columns[0]) for columns, _, _ in rows) <= MANY:
+        end = _search(
+            full, coordinates, trials, starts, CLOSE if starts == 1 else ROUGH
+        )  # a pass costs nothing
+        if end is not None and starts > 1:
+            end = climb(full, coordinates, end.theta, CLOSE)
+    else:
+        start = _search(model.on(few, numbers), coordinates, trials, starts)
+        if start is None:
+            return None
+        count = min(max(MANY, table.rows // 40), MORE)
+        subsample = model.on(_drawn(rows, count, random), numbers)
+        middle = climb(subsample, coordinates, start.theta, FAIR)
+        if middle is None:
+            return None
+        nearer = _by_slopes(full, subsample, coordinates, middle.theta)
+        end = climb(full, coordinates, nearer, CLOSE, subsample)
     if end is None:
         return None
     values = {p: CONTEXT.mpf(v) for p, v in zip(plan.parameters, end.theta, strict=True)}
     found = Solution({**constants, **values}, "newton", iterations=end.steps)
     found.status = (
         f"Newton's method converged on all rows (gradient {end.gradient:.2g} per observation, condition number "
-        f"{end.condition:.2g}) after a search on a subsample; {full.passes} passes over the data."
+        f"{end.condition:.2g}); {full.passes} {'pass' if full.passes == 1 else 'passes'} over the data."
     )
     found.unique = True if plan.is_proved else None
     return found
+
+
+def _by_slopes(
+    full: SumsOnRows, subsample: SumsOnRows, coordinates: Sequence[Coordinate], theta: list[float]
+) -> list[float]:
+    """One step from the gradient of all rows and the curvature of the subsample; theta where that does not help."""
+    free, guide = _Free(full, coordinates), _Free(subsample, coordinates)
+    t = np.array([c.at(v) for c, v in zip(coordinates, theta, strict=True)])
+    here, near = free.slopes(t), guide.at(t)
+    if here is None or near is None:
+        return theta
+    values, inverse = _inverse(near[2])
+    if values[-1] >= -BEND:
+        return theta
+    move = inverse @ here
+    if math.sqrt(max(float(here @ move), 0.0)) > GUIDED:
+        return theta
+    return free.theta(t + _guided(guide, t, here, inverse, move))
 
 
 def _is_costly(plan: Plan) -> bool:
@@ -88,9 +114,9 @@ def _is_costly(plan: Plan) -> bool:
     return any(e.has(Sum) for e in plan.derivation.likelihood.log_density)
 
 
-def _model(plan: Plan) -> LikelihoodSums | None:
-    made = plan.__dict__.get("_likelihood_sums", False)
-    if made is False:
+def _model(plan: Plan) -> LikelihoodSums:
+    made = plan.__dict__.get("_likelihood_sums")
+    if made is None:
         constants = [c for c in plan.declaration.constants if c not in plan.parameters]
         made = LikelihoodSums(plan.derivation.likelihood, plan.parameters, constants)
         plan.__dict__["_likelihood_sums"] = made
@@ -147,53 +173,62 @@ def _drawn(rows: Rows, count: int, random: np.random.Generator) -> Rows:
     return found
 
 
-def _trials(coordinates: Sequence[Coordinate], rows: Rows, random: np.random.Generator) -> list[list[float]]:
+def _trials(coordinates: Sequence[Coordinate], rows: Rows, random: np.random.Generator) -> Array:
     """Points to start from: each parameter at magnitudes that the data suggest, in random combinations."""
     places, sizes = [0.0], [1.0, 0.3, 3.0]
     for columns, _, _ in rows:
         for column in columns:
-            q = np.quantile(column, (0.1, 0.25, 0.5, 0.75, 0.9))
-            places += [float(v) for v in (q[2], q[1], q[3], q[2])]
-            spread = float(q[3] - q[1]) or abs(float(q[2])) or 1.0
-            centre = abs(float(q[2])) or spread
+            ordered = np.sort(column)
+            q = [float(ordered[int(s * (len(ordered) - 1))]) for s in (0.25, 0.5, 0.75)]
+            places += [q[1], q[0], q[2], q[1]]
+            spread = (q[2] - q[0]) or abs(q[1]) or 1.0
+            centre = abs(q[1]) or spread
             sizes += [spread, spread / 2, 1 / spread, centre, 1 / centre]
-    options = []
-    for c in coordinates:
+    trials = np.empty((TRIALS, len(coordinates)))
+    for k, c in enumerate(coordinates):
         low, high = c.low, c.high
         if math.isfinite(low) and math.isfinite(high):
-            options.append([low + (high - low) * s for s in (0.5, 0.2, 0.8, 0.35, 0.65, 0.05, 0.95)])
+            options = [low + (high - low) * s for s in (0.5, 0.2, 0.8, 0.35, 0.65, 0.05, 0.95)]
         elif math.isfinite(low):
-            options.append([low + s for s in sizes])
+            options = [low + s for s in sizes]
         elif math.isfinite(high):
-            options.append([high - s for s in sizes])
+            options = [high - s for s in sizes]
         else:
-            options.append([*places, 0.2, -0.2, 1.0])
-    return [
-        [o[int(k)] for o, k in zip(options, random.integers(0, [len(o) for o in options]), strict=True)]
-        for _ in range(TRIALS)
-    ]
+            options = [*places, 0.2, -0.2, 1.0]
+        trials[:, k] = np.array(options)[random.integers(0, len(options), TRIALS)]
+    return trials
 
 
 def _search(
-    sums: SumsOnRows, coordinates: Sequence[Coordinate], trials: list[list[float]], ends: int
+    sums: SumsOnRows, coordinates: Sequence[Coordinate], trials: Array, starts: int, close: float = ROUGH
 ) -> Ascent | None:
-    """The best end of ascents from the best of the trials."""
-    ranked = sorted(
-        ((sums.value(t), t) for t in trials),
-        key=lambda pair: -pair[0] if math.isfinite(pair[0]) else math.inf,
-    )
+    """The best end of ascents from the best of the trials; two that end together are enough."""
+    heights = sums.values_at_many(trials)
+    order = np.argsort(np.where(np.isfinite(heights), -heights, math.inf), kind="stable")
     best: Ascent | None = None
     reached = 0
-    for height, trial in ranked[: 4 * ends]:
-        if not math.isfinite(height) or reached >= ends:
+    for k in order[: 4 * starts]:
+        if not math.isfinite(heights[k]) or reached >= starts:
             break
-        end = climb(sums, coordinates, trial, 1e-2)
+        end = climb(sums, coordinates, trials[k].tolist(), close)
         if end is None:
             continue
         reached += 1
+        if best is not None:
+            together = abs(end.height - best.height) <= max(ROUGH**2 * sums.n, 1e-9 * abs(best.height))
+            if together and _is_near(coordinates, end.theta, best.theta):
+                return max(best, end, key=lambda e: e.height)
         if best is None or end.height > best.height:
             best = end
     return best
+
+
+def _is_near(coordinates: Sequence[Coordinate], one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two points are within a tenth of a unit of each other in free coordinates."""
+    unit = _unit(coordinates, one)
+    return all(
+        abs(c.at(a) - c.at(b)) * u <= 0.1 for c, a, b, u in zip(coordinates, one, other, unit, strict=True)
+    )
 
 
 class _Free:
@@ -205,6 +240,14 @@ class _Free:
 
     def theta(self, t: Array) -> list[float]:
         return [c.value(v) for c, v in zip(self.coordinates, t, strict=True)]
+
+    def slopes(self, t: Array) -> Array | None:
+        """The gradient, or None where it is not finite."""
+        theta = self.theta(t)
+        height, gradient = self.sums.slopes(theta)
+        slopes = np.array([c.slopes(v)[0] for c, v in zip(self.coordinates, theta, strict=True)])
+        g: Array = gradient * slopes / self.n
+        return g if math.isfinite(height) and np.isfinite(g).all() else None
 
     def at(self, t: Array) -> tuple[float, Array, Array] | None:
         """l, gradient and Hessian, or None where one is not finite."""
@@ -244,10 +287,7 @@ def climb(
         if here is None:
             return None
         height, g, h = here
-        size = np.sqrt(np.maximum(np.abs(np.diag(h)), 1e-300))
-        values, vectors = np.linalg.eigh(h / np.outer(size, size))
-        flipped = np.maximum(np.abs(values), 1e-8)
-        inverse = (vectors / flipped) @ vectors.T / np.outer(size, size)
+        values, inverse = _inverse(h)
         move = inverse @ g
         length = math.sqrt(max(float(g @ move), 0.0))  # per observation, in units of its own spread
         bent = bool(values[-1] < -BEND)
@@ -272,6 +312,15 @@ def climb(
         if np.abs(t[ended]).max(initial=0.0) > FAR:
             return None
     return None
+
+
+def _inverse(h: Array) -> tuple[Array, Array]:
+    """The eigenvalues of the scaled Hessian, and the inverse of -h with all of them made positive."""
+    size = np.sqrt(np.maximum(np.abs(h.diagonal()), 1e-300))
+    scale = size[:, None] * size
+    values, vectors = np.linalg.eigh(h / scale)
+    flipped = np.maximum(np.abs(values), 1e-8)
+    return values, (vectors / flipped) @ vectors.T / scale
 
 
 def _guided(guide: _Free, t: Array, g: Array, inverse: Array, move: Array) -> Array:

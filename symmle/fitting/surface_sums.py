@@ -10,7 +10,6 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,41 +18,50 @@ from sympy import Add, Dummy, Expr, S, Symbol
 
 from symmle.compiling.data import Table
 from symmle.compiling.kernels import stable
-from symmle.compiling.row_sums import RowSums, _compiled, with_powers_as_exponentials
+from symmle.compiling.row_sums import (
+    RowSums,
+    _compiled,
+    linear_parts,
+    prepared,
+    with_powers_as_exponentials,
+)
 from symmle.likelihood import Likelihood
 
 Array = NDArray[Any]
 Rows = list[tuple[list[Array], Array | None, float]]  # for each sample: columns, weights, n
 
 
+VALUE, SLOPES, ALL = 0, 1, 2  # what a pass is for: l, with its gradient, with its Hessian
+
+
 @dataclass(frozen=True)
 class _Form:
-    """One sample: its statistics' functions and the functions of a pass."""
+    """One sample: its columns, the functions to sum, and which of them each kind of pass needs."""
 
     columns: tuple[Symbol, ...]
-    fixed: int  # how many statistics `moving` sums when it keeps what is free of parameters
-    moving: RowSums
-    heights: RowSums  # the moving functions without derivatives
+    sums: RowSums
+    needed: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
 class _Sums:
-    """Names for the sums of one sample, by whether the function is free of parameters."""
+    """Names for the sums of one sample: of functions free of parameters, and of the others."""
 
-    def __init__(self, free: set[Symbol]):
-        self.free = free
-        self.fixed: list[Expr] = []
-        self.moving: list[Expr] = []
-        self.names: dict[tuple[str, int], Symbol] = {}
+    def __init__(self, columns: Sequence[Symbol], free: set[Symbol]):
+        self.columns, self.free = set(columns), free
+        self.n: Symbol = Dummy("n")
+        self.fixed: dict[Expr, Symbol] = {}
+        self.moving: dict[Expr, Symbol] = {}
 
     def of(self, g: Expr) -> Expr:
-        """The symbol of sum_i w_i g(x_i)."""
-        if g == 0:
-            return S.Zero
-        where, mark = (self.moving, "m") if g.free_symbols & self.free else (self.fixed, "f")
-        if g not in where:
-            where.append(g)
-        key = (mark, where.index(g))
-        return self.names.setdefault(key, Dummy(f"{mark}{key[1]}"))
+        """sum_i w_i g(x_i) in names of sums."""
+        found = []
+        for coefficient, function in linear_parts(prepared(g, self.columns), self.columns):
+            if not function.free_symbols & self.columns:
+                found.append(coefficient * function * self.n)
+                continue
+            table = self.moving if function.free_symbols & self.free else self.fixed
+            found.append(coefficient * table.setdefault(function, Dummy("t", real=True)))
+        return Add(*found)
 
 
 class LikelihoodSums:
@@ -61,140 +69,169 @@ class LikelihoodSums:
 
     def __init__(self, likelihood: Likelihood, parameters: Sequence[Symbol], constants: Sequence[Symbol]):
         self.parameters, self.constants = tuple(parameters), tuple(constants)
-        self.forms: list[_Form] = []
+        self._known = (*self.parameters, *self.constants)
         free = set(parameters)
+        self._pairs = list(itertools.combinations_with_replacement(range(len(parameters)), 2))
         height: list[Expr] = []
         slopes: list[list[Expr]] = [[] for _ in parameters]
-        pairs = list(itertools.combinations_with_replacement(range(len(parameters)), 2))
-        bends: list[list[Expr]] = [[] for _ in pairs]
-        inputs: list[Symbol] = []
-        plain_inputs: list[Symbol] = []
+        bends: list[list[Expr]] = [[] for _ in self._pairs]
+        self.forms: list[_Form] = []
+        tables: list[_Sums] = []
         for form in likelihood.forms:
-            heights: list[Expr] = []
-            sums = _Sums(free)
-            fixed, moving, names, sum_of = sums.fixed, sums.moving, sums.names, sums.of
-            columns = set(form.part.all_columns)
-            for c, g in form.terms:
-                if not g.free_symbols & columns:  # n times a function of parameters
-                    names.setdefault(("n", 0), Dummy("n"))
-                    c, total = c * g, names[("n", 0)]
-                    derivatives = {}
-                else:
-                    total = sum_of(g)
-                    if g.free_symbols & free and g not in heights:
-                        heights.append(g)
-                    derivatives = {p: g.diff(p) for p in parameters if g.has(p)}
-                height.append(c * total)
-                for i, p in enumerate(parameters):
-                    slopes[i].append(c.diff(p) * total + c * sum_of(derivatives.get(p, S.Zero)))
-                for k, (i, j) in enumerate(pairs):
-                    p, q = parameters[i], parameters[j]
-                    dp, dq = derivatives.get(p, S.Zero), derivatives.get(q, S.Zero)
-                    second = dp.diff(q) if dp != 0 else S.Zero
-                    bends[k].append(
-                        c.diff(p, q) * total
-                        + c.diff(p) * sum_of(dq)
-                        + c.diff(q) * sum_of(dp)
-                        + c * sum_of(second)
-                    )
-            known = (*self.parameters, *self.constants)
-            ordered = form.part.all_columns
-            self.forms.append(
-                _Form(
-                    ordered,
-                    len(fixed),
-                    RowSums(moving, ordered, known, fixed, self.constants),
-                    RowSums(heights, ordered, known, fixed, self.constants),
-                )
+            columns = form.part.all_columns
+            sums = _Sums(columns, free)
+            mine: tuple[list[Expr], list[list[Expr]], list[list[Expr]]] = (
+                [],
+                [[] for _ in parameters],
+                [[] for _ in self._pairs],
             )
-            inputs.append(names.setdefault(("n", 0), Dummy("n")))
-            inputs += [names.setdefault(("f", k), Dummy()) for k in range(len(fixed))]
-            plain_inputs += inputs[len(plain_inputs) :]
-            inputs += [names.setdefault(("m", k), Dummy()) for k in range(len(moving))]
-            self._heights_of = getattr(self, "_heights_of", [])
-            self._heights_of.append([names[("m", moving.index(g))] for g in heights])
-            plain_inputs += self._heights_of[-1]
-            plain_inputs, inputs = list(plain_inputs), list(inputs)
-        self._inputs, self._plain_inputs = inputs, plain_inputs
-        self._height, self._slopes, self._bends, self._pairs = Add(*height), slopes, bends, pairs
+            for c, g in form.terms:
+                if not g.free_symbols & set(columns):  # n times a function of parameters
+                    c, total = c * g, sums.n
+                    first: dict[Symbol, Expr] = {}
+                else:
+                    total = sums.of(g)
+                    first = {p: g.diff(p) for p in parameters if g.has(p)}
+                summed = {p: sums.of(d) for p, d in first.items()}
+                mine[0].append(c * total)
+                for i, p in enumerate(parameters):
+                    mine[1][i] += [c.diff(p) * total, c * summed.get(p, S.Zero)]
+                for k, (i, j) in enumerate(self._pairs):
+                    p, q = parameters[i], parameters[j]
+                    second = sums.of(first[p].diff(q)) if p in first else S.Zero
+                    mine[2][k] += [
+                        c.diff(p, q) * total,
+                        c.diff(p) * summed.get(q, S.Zero),
+                        c.diff(q) * summed.get(p, S.Zero),
+                        c * second,
+                    ]
+            names = list(sums.moving.values())
+            used = [
+                Add(*mine[0]).free_symbols,
+                Add(*(t for row in mine[1] for t in row)).free_symbols,
+                set(names),
+            ]
+            used[1] = used[1] | used[0]
+            needed = tuple(tuple(k for k, name in enumerate(names) if name in u) for u in used)
+            rows = RowSums(list(sums.moving), columns, self._known, list(sums.fixed), self.constants)
+            self.forms.append(_Form(tuple(columns), rows, needed))  # type: ignore[arg-type]
+            tables.append(sums)
+            height += mine[0]
+            for whole, part in zip(slopes + bends, mine[1] + mine[2], strict=True):
+                whole += part
+        self._tables = tables
+        self._height, self._slopes, self._bends = Add(*height), slopes, bends
+        self._made: dict[int, Callable[..., Any]] = {}
 
-    @cached_property
-    def _scalar(self) -> Callable[..., Any]:
-        outputs = [self._height, *(Add(*s) for s in self._slopes), *(Add(*b) for b in self._bends)]
-        return _scalar_function([*self.parameters, *self.constants], self._inputs, outputs)
+    def _inputs(self, what: int) -> list[Symbol]:
+        found: list[Symbol] = []
+        for table, form in zip(self._tables, self.forms, strict=True):
+            moving = list(table.moving.values())
+            found += [table.n, *table.fixed.values(), *(moving[k] for k in form.needed[what])]
+        return found
 
-    @cached_property
-    def _scalar_height(self) -> Callable[..., Any]:
-        return _scalar_function([*self.parameters, *self.constants], self._plain_inputs, [self._height])
+    @property
+    def is_separable(self) -> bool:
+        """Whether the data enter by statistics free of the parameters alone."""
+        return not any(form.sums.size for form in self.forms)
 
-    def on(self, rows: Rows, constants: Sequence[float]) -> SumsOnRows:
-        return SumsOnRows(self, rows, tuple(constants))
+    def outer(self, what: int) -> Callable[..., Any]:
+        """l, and what else is asked for, from parameters, constants, and the sums of every sample."""
+        if what not in self._made:
+            outputs = [self._height]
+            outputs += [Add(*s) for s in self._slopes] if what >= SLOPES else []
+            outputs += [Add(*b) for b in self._bends] if what == ALL else []
+            self._made[what] = _scalar_function(self._known, self._inputs(what), outputs)
+        return self._made[what]
+
+    def on(self, rows: Rows, constants: Sequence[float], threads: int = 1) -> SumsOnRows:
+        return SumsOnRows(self, rows, tuple(constants), threads)
 
 
 class SumsOnRows:
     """The likelihood on given rows: `value` and `derivatives` at theta; `passes` counts the passes over the rows."""
 
-    def __init__(self, model: LikelihoodSums, rows: Rows, constants: tuple[float, ...]):
-        self.model, self.rows, self.constants = model, rows, constants
+    def __init__(self, model: LikelihoodSums, rows: Rows, constants: tuple[float, ...], threads: int = 1):
+        self.model, self.rows, self.constants, self.threads = model, rows, constants, threads
         self.passes = 0
         self.n = sum(n for _, _, n in rows)
-        self._fixed: list[list[float]] | None = None
-        self._kept: dict[str, list[list[Array]]] = {}
-
-    def _of(self, which: str) -> tuple[list[list[Array]], list[list[float]]]:
-        """What is free of parameters: columns to keep and the statistics, by one pass when first needed."""
-        if which not in self._kept:
-            made = [
-                getattr(form, which).keep(columns, weights, self.constants)
-                for form, (columns, weights, _) in zip(self.model.forms, self.rows, strict=True)
-            ]
-            self.passes += any(getattr(form, which)._make_kept is not None for form in self.model.forms)
-            self._kept[which] = [kept for kept, _ in made]
-            self._fixed = [sums for _, sums in made]
-        assert self._fixed is not None
-        return self._kept[which], self._fixed
+        self._kept: list[list[Array]] | None = None
+        self._fixed: list[list[float]] = []
 
     def value(self, theta: Sequence[float]) -> float:
         """l(theta); nan where a row has none."""
-        inputs: list[float] = []
-        point = [*map(float, theta), *self.constants]
-        kept, statistics = self._of("heights")
-        for form, (columns, weights, n), fixed, own in zip(
-            self.model.forms, self.rows, statistics, kept, strict=True
-        ):
-            inputs += [n, *fixed, *form.heights(columns, own, weights, point)]
-        self.passes += any(form.heights.size for form in self.model.forms)
-        (found,) = self._scalars(self.model._scalar_height, point, inputs)
-        return found
+        return self._at(theta, VALUE)[0]
+
+    def slopes(self, theta: Sequence[float]) -> tuple[float, Array]:
+        """l and its gradient at theta."""
+        found = self._at(theta, SLOPES)
+        return found[0], np.array(found[1:])
 
     def derivatives(self, theta: Sequence[float]) -> tuple[float, Array, Array]:
         """l, its gradient and its Hessian at theta."""
-        inputs: list[float] = []
-        point = [*map(float, theta), *self.constants]
-        kept, statistics = self._of("moving")
-        for form, (columns, weights, n), fixed, own in zip(
-            self.model.forms, self.rows, statistics, kept, strict=True
-        ):
-            inputs += [n, *fixed, *form.moving(columns, own, weights, point)]
-        self.passes += any(form.moving.size for form in self.model.forms)
-        found = self._scalars(self.model._scalar, point, inputs)
+        found = self._at(theta, ALL)
         p = len(self.model.parameters)
-        gradient, hessian = np.array(found[1 : p + 1]), np.empty((p, p))
+        hessian = np.empty((p, p))
         for (i, j), h in zip(self.model._pairs, found[p + 1 :], strict=True):
             hessian[i, j] = hessian[j, i] = h
-        return found[0], gradient, hessian
+        return found[0], np.array(found[1 : p + 1]), hessian
 
-    def _scalars(self, function: Callable[..., Any], point: list[float], inputs: list[float]) -> list[float]:
+    def values_at_many(self, points: Array) -> Array:
+        """l without weights at many theta, rows of `points`, up to a factor where rows have weights: for few rows."""
+        self._prepare()
+        inputs: list[Any] = []
+        for form, (columns, _, n), fixed, kept in zip(
+            self.model.forms, self.rows, self._fixed, self._kept or [], strict=True
+        ):
+            inputs += [n, *fixed]
+            if form.needed[VALUE]:
+                inputs += list(form.sums.at_many(columns, kept, points, form.needed[VALUE]))
+        with np.errstate(all="ignore"):
+            try:
+                found = self.model.outer(VALUE)(*points.T, *self.constants, *inputs)[0]
+            except (ZeroDivisionError, OverflowError, ValueError, TypeError):
+                return np.full(len(points), math.nan)
+        return np.broadcast_to(np.asarray(found, dtype=float), (len(points),))
+
+    def _prepare(self) -> None:
+        if self._kept is None:
+            made = [
+                form.sums.keep(columns, weights, self.constants, self.threads)
+                for form, (columns, weights, _) in zip(self.model.forms, self.rows, strict=True)
+            ]
+            self.passes += any(form.sums.keeps for form in self.model.forms)
+            self._kept, self._fixed = [k for k, _ in made], [s for _, s in made]
+
+    def _at(self, theta: Sequence[float], what: int) -> list[float]:
+        point = [*map(float, theta), *self.constants]
+        inputs: list[float] = []
+        if self._kept is None:
+            made = [
+                form.sums.first(columns, weights, self.constants, point, form.needed[what], self.threads)
+                for form, (columns, weights, _) in zip(self.model.forms, self.rows, strict=True)
+            ]
+            self.passes += any(form.sums.keeps or form.needed[what] for form in self.model.forms)
+            self._kept, self._fixed = [m[0] for m in made], [m[1] for m in made]
+            moving = [m[2] for m in made]
+        else:
+            moving = [
+                form.sums(columns, kept, weights, point, form.needed[what], self.threads)
+                for form, (columns, weights, _), kept in zip(
+                    self.model.forms, self.rows, self._kept, strict=True
+                )
+            ]
+            self.passes += any(form.needed[what] for form in self.model.forms)
+        for (_, _, n), fixed, found in zip(self.rows, self._fixed, moving, strict=True):
+            inputs += [n, *fixed, *found]
+        return self._scalars(what, point, inputs)
+
+    def _scalars(self, what: int, point: list[float], inputs: list[float]) -> list[float]:
         try:
             with np.errstate(all="ignore"):
-                return [float(v) for v in function(*point, *inputs)]
+                return [float(v) for v in self.model.outer(what)(*point, *inputs)]
         except (ZeroDivisionError, OverflowError, ValueError, TypeError):
-            size = (
-                1
-                if function is self.model._scalar_height
-                else 1 + len(self.model._slopes) + len(self.model._pairs)
-            )
-            return [math.nan] * size
+            p = len(self.model.parameters)
+            return [math.nan] * (1, 1 + p, 1 + p + len(self.model._pairs))[what]
 
 
 def _scalar_function(
