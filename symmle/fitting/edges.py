@@ -29,6 +29,7 @@ from symmle.fitting.newton import (
     _polished,
     _rivals,
     _starts,
+    maxima_of,
     solve_several,
 )
 from symmle.fitting.plan import Plan
@@ -132,6 +133,7 @@ def solve_with_edges(
     solution = Solution(
         values, "newton", status, sum(c.steps for c in climbs), unique=False if tied else None
     )
+    solution.starts, solution.maxima = tried, maxima_of(surface, done)
     if unbounded is not None:
         solution.unbounded = True
         solution.status = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +20,22 @@ REGULAR_KINDS = ("closed form", "reduced", "numeric", "em")
 
 @dataclass(frozen=True)
 class Covariance:
-    """The asymptotic covariance by parameter name order, standard errors, or the reason for neither."""
+    """The asymptotic covariance by parameter name order, standard errors, or the reason for neither.
+
+    Attributes
+    ----------
+    here : array or None
+        The covariance in the units of the table that was looked at.
+    condition : float or None
+        The condition number of the information scaled to a unit diagonal, so that units do not matter; inf where
+        it is singular, None where there is no information.
+    """
 
     matrix: NDArray[Any] | None
     standard_errors: dict[str, float] | None
     reason: str = ""
+    here: NDArray[Any] | None = None
+    condition: float | None = None
 
 
 def covariance_at(
@@ -60,20 +71,59 @@ def covariance_at(
         if basis.cols == 0:
             return Covariance(None, None, "Standard errors: none, since the constraints leave no freedom.")
         within = basis.T * information * basis
-        inverse = _inverse(within)
+        inverse, condition = _inverse(within)
         if inverse is None:
             return Covariance(
-                None, None, "Standard errors: none, since the observed information is not positive definite."
+                None,
+                None,
+                "Standard errors: none, since the observed information is not positive definite.",
+                condition=condition,
             )
         covariance = basis * inverse * basis.T
+        here = _doubles(covariance)
         if slope is not None:
             scales = [slope(q) for q in plan.parameters]
             for i in range(p):
                 for j in range(p):
                     covariance[i, j] *= scales[i] * scales[j]
         errors = {str(q): _double(CONTEXT.sqrt(abs(covariance[k, k]))) for k, q in enumerate(plan.parameters)}
-        matrix = np.array([[_double(covariance[i, j]) for j in range(p)] for i in range(p)])
-    return Covariance(matrix, errors)
+        matrix = _doubles(covariance)
+    return Covariance(matrix, errors, here=here, condition=condition)
+
+
+def gradient_norm_at(
+    plan: Plan, table: Table, values: Mapping[Symbol, Any], covariance: NDArray[Any]
+) -> float:
+    """sqrt(s' V s) with the score s: how many standard errors a further step of Newton's method would go."""
+    for tolerance, patience in ((math.inf, 1), (1e-6, 2048)):
+        score = plan.score.precise(table, values, tolerance, patience)
+        s = np.array([_double(v.number) for v in score])
+        found = math.sqrt(max(float(s @ covariance @ s), 0.0))
+        if found < 1e-6:
+            break
+    return found
+
+
+def stationarity_on_face(
+    plan: Plan, table: Table, values: Mapping[Symbol, Any], free: Sequence[Symbol]
+) -> tuple[float | None, float | None]:
+    """Gradient norm and condition number in the parameters that are not at an end of their domain."""
+    places = [k for k, p in enumerate(plan.parameters) if p in free]
+    entries = plan.hessian.precise(table, values, tolerance=1e-7)
+    with LOCK:
+        information = CONTEXT.matrix(len(places), len(places))
+        for a, i in enumerate(places):
+            for b, j in enumerate(places):
+                value = entries[max(i, j) * (max(i, j) + 1) // 2 + min(i, j)]
+                if not value.finite:
+                    return None, None
+                information[a, b] = -value.number
+        inverse, condition = _inverse(information)
+        if inverse is None:
+            return None, condition
+        covariance = np.zeros((len(plan.parameters), len(plan.parameters)))
+        covariance[np.ix_(places, places)] = _doubles(inverse)
+    return gradient_norm_at(plan, table, values, covariance), condition
 
 
 def _constrained(plan: Plan, table: Table, values: Mapping[Symbol, Any], information: Any) -> tuple[Any, Any]:
@@ -124,24 +174,29 @@ def _null_space(jacobian: Any) -> Any:
     return basis
 
 
-def _inverse(matrix: Any) -> Any:
-    """The inverse of a positive definite matrix, or None where it is none."""
+def _inverse(matrix: Any) -> tuple[Any, float]:
+    """The inverse of a positive definite matrix, or None where it is none; its condition, scaled to a unit diagonal."""
     p = matrix.rows
     if any(not matrix[i, i] > 0 for i in range(p)):
-        return None
+        return None, math.inf
     scale = [CONTEXT.sqrt(matrix[i, i]) for i in range(p)]
     scaled = CONTEXT.matrix(p, p)
     for i in range(p):
         for j in range(p):
             scaled[i, j] = matrix[i, j] / (scale[i] * scale[j])
-    smallest = min(CONTEXT.eigsy(scaled, eigvals_only=True))
-    if not smallest > CONTEXT.mpf("1e-13"):
-        return None
+    eigenvalues = CONTEXT.eigsy(scaled, eigvals_only=True)
+    if not min(eigenvalues) > CONTEXT.mpf("1e-13"):
+        return None, math.inf
+    condition = _double(max(eigenvalues) / min(eigenvalues))
     inverse = scaled**-1
     for i in range(p):
         for j in range(p):
             inverse[i, j] /= scale[i] * scale[j]
-    return inverse
+    return inverse, condition
+
+
+def _doubles(matrix: Any) -> NDArray[Any]:
+    return np.array([[_double(matrix[i, j]) for j in range(matrix.cols)] for i in range(matrix.rows)])
 
 
 def _double(number: Any) -> float:

@@ -100,7 +100,7 @@ def _move(result: Any, plan: Plan, refits: Refits, rows: Any, better: BetterMaxi
     solution = Solution({**result.solution.values, **{p: number(v) for p, v in values.items()}}, "newton")
     solution.status = "A profile met a higher maximum than the fit had found; the estimates moved there."
     result.__init__(result.derivation, result.table, solution)
-    for name in ("log_likelihood", "_covariance", "_proof", "unique", "distribution"):
+    for name in ("log_likelihood", "_covariance", "_proof", "unique", "distribution", "_standing", "status"):
         result.__dict__.pop(name, None)
 
 

@@ -42,6 +42,7 @@ from symmle.fitting.surface import (
     is_singular,
     nearest_on_ridge,
 )
+from symmle.progress import report
 
 MOST_PARAMETERS = 5
 STARTS = 8
@@ -125,6 +126,7 @@ def solve_several(
         solution = Solution(values, "newton", status, steps, unique=False if tied else None)
         if tied:
             solution.status += " Several have the same; the smallest is given."
+    solution.starts, solution.maxima = len(starts), maxima_of(full, done)
     slack = 1e-7 * (1 + abs(top.height))
     if best.height > top.height + slack:
         if best.runs_away is not None and best.height < top.height + 50 * len(plan.parameters):
@@ -143,6 +145,16 @@ def solve_several(
                 "The estimates are the largest interior local maximum that was found."
             )
     return solution
+
+
+def maxima_of(surface: Surface, done: Sequence[Climb]) -> list[tuple[dict[str, float], float]]:
+    """The distinct maxima at which climbs ended, by name and with l, the highest first."""
+    kept: list[Climb] = []
+    for climb in sorted(done, key=lambda c: -c.height):
+        if all(_distance(surface, climb.theta, k.theta) > 1e-4 for k in kept):  # type: ignore[arg-type]
+            kept.append(climb)
+    names = [str(p) for p in surface.plan.parameters]
+    return [(dict(zip(names, map(float, c.theta), strict=True)), float(c.height)) for c in kept]
 
 
 def _rivals(surface: Surface, done: list[Climb], top: Climb) -> list[Climb]:
@@ -267,6 +279,7 @@ def _climb(surface: Surface, theta: NDArray[Any]) -> Climb:
         if found is None or not (np.isfinite(found[0]).all() and np.isfinite(found[1]).all()):
             return Climb(theta, height, False, step, _far(t, began))
         gradient, hessian = found
+        report("newton", step, height, surface.plan.parameters, theta)
         size = np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-300))
         scaled = -hessian / np.outer(size, size)
         curved = float(np.max(np.abs(np.diag(hessian)))) > 1e-6  # far out l is flat in every direction

@@ -15,6 +15,7 @@ from symmle.compiling.row_data import MOST_DISTINCT
 from symmle.compiling.rows import Care
 from symmle.fitting.plan import Plan
 from symmle.fitting.solution import log_likelihood_at
+from symmle.progress import report
 
 FEW = 200  # distinct rows up to which scans evaluate them one by one where they must
 SCANNED_ROWS = 4096  # the scan looks at this many rows; roots are found on all
@@ -42,6 +43,7 @@ class Profile:
     def equation(self, theta: Any) -> float:
         """The equation squashed to [-1, 1], so that no size of it overflows; nan where there is none."""
         self.calls += 1
+        report("root", self.calls, math.nan, (self.parameter,), (theta,))
         values = {**self.constants, self.parameter: CONTEXT.mpf(theta)}
         number = self.plan.equation.quick(self.table, values, self.care)[0]
         if isinstance(number, CONTEXT.mpc) or not CONTEXT.isfinite(number):

@@ -16,6 +16,7 @@ from symmle.fitting.inference import Covariance, covariance_at
 from symmle.fitting.plan import plan_of
 from symmle.fitting.reparametrised import proof_on_data
 from symmle.fitting.solution import Solution, as_doubles, log_likelihood_at
+from symmle.fitting.standing import Standing, sentences_of, standing_of
 
 
 class FitResult:
@@ -24,8 +25,6 @@ class FitResult:
     Attributes
     ----------
     estimates : dict of str to float
-    status : str
-        What was done and found, in a sentence.
     method : str
         "closed form", "bracketed root" or "newton".
     iterations : int
@@ -48,10 +47,36 @@ class FitResult:
         self.unbounded = solution.unbounded
         self.maximisers: dict[str, Any] = solution.maximisers
 
-    @property
+    @cached_property
     def status(self) -> str:
-        reason = self._covariance.reason if "_covariance" in self.__dict__ else ""
-        return f"{self.solution.status} {self._left_out}{reason}".strip()
+        """What was done and found, where the maximum lies and whether it is the only one, in sentences."""
+        parts = [self.solution.status, self._left_out, *sentences_of(self), self._covariance.reason]
+        return " ".join(part for part in parts if part)
+
+    @cached_property
+    def _standing(self) -> Standing:
+        return standing_of(self)
+
+    @property
+    def gradient_norm(self) -> float | None:
+        """sqrt(s' V s) with the score s and the covariance V: how far a step of Newton's method would go on, in
+        standard errors. Parameters at an end of their domain are left out; None where the maximum is no root of the
+        score (order statistics, whole numbers, edges of the support).
+        """
+        return self._standing.gradient_norm
+
+    @property
+    def condition_number(self) -> float | None:
+        """Of the observed information scaled to a unit diagonal; inf where it is singular, None where there is none."""
+        return self._standing.condition_number
+
+    @property
+    def maxima_met(self) -> tuple[dict[str, Any], ...]:
+        """The distinct maxima at which climbs ended, the highest first, as `estimates` and `log_likelihood`.
+
+        Empty where no climbs were needed; a fit that was proved or that compared every root needs none.
+        """
+        return tuple({"estimates": dict(e), "log_likelihood": l} for e, l in self.solution.maxima)
 
     @property
     def dropped(self) -> int:
@@ -63,7 +88,7 @@ class FitResult:
         dropped = self.table.dropped
         if not dropped:
             return ""
-        return f"{dropped} {'row was' if dropped == 1 else 'rows were'} left out as missing or masked. "
+        return f"{dropped} {'row was' if dropped == 1 else 'rows were'} left out as missing or masked."
 
     @cached_property
     def log_likelihood(self) -> float:

@@ -37,6 +37,13 @@ class Solution:
     notes: list[str] = field(default_factory=list)
     maximisers: dict[str, Any] = field(default_factory=dict)  # sets of values that all attain the maximum
     usual: Any = None  # `units.UsualUnits`, where the data were brought to usual units for the fit
+    latent: Any = None  # `em.LatentEnd`, where EM was run
+    starts: int = (
+        0  # how many climbs there were, and the distinct maxima at which they ended, the highest first
+    )
+    maxima: list[tuple[dict[str, float], float]] = field(default_factory=list)  # estimates and l
+    near: bool = False  # no estimate is far beyond the scales of the data
+    listed: bool = False  # all stationary points were found and compared
 
 
 def log_likelihood_at(plan: Plan, table: Table, values: Numbers, patience: int = MOST_DISTINCT) -> Any:

@@ -147,6 +147,7 @@ def _compared(plan: Plan, table: Table, constants: dict[Symbol, Any], best: Solu
     if other > mine + 1e-9 * (1 + abs(mine)):
         best = Solution({**constants, **values}, "polynomial system", iterations=best.iterations)
     if complete:
+        best.listed = True
         best.status = f"{best.status} All stationary points were found; this is the highest.".strip()
     return best
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from symmle.errors import NoMaximumError, SymmleError
 from symmle.fitting.plan import Plan
 from symmle.fitting.solution import Solution, log_likelihood_at
 from symmle.fitting.symmetries import group_of, point_of, support_of
+from symmle.progress import translated
 
 Array = NDArray[Any]
 FAR = 1e6  # spreads from 0 beyond which doubles lose digits that matter
@@ -153,8 +155,10 @@ def _solved_by(
             values = change.back(values)
         start = {str(p): float(v) for p, v in values.items()}
     remark = f"The fit was made on {', then '.join(map(str, changes))}"
+    as_given = partial(_as_given, plan, table.n, changes)
     try:
-        solution = solve(table, start)
+        with translated(as_given):
+            solution = solve(table, start)
     except SymmleError as problem:
         problem.args = (
             f"{problem.args[0]} {remark}; numbers in this message are for that.",
@@ -165,6 +169,7 @@ def _solved_by(
         raise
     if all(change.height is not None for change in changes):
         solution.usual = UsualUnits(table, solution.values, tuple(changes))
+    solution.maxima = [as_given(*maximum) for maximum in solution.maxima]
     for change in reversed(changes):
         solution.values = change.forward(solution.values)
         solution.maximisers = {
@@ -173,6 +178,17 @@ def _solved_by(
         }
     solution.status = f"{solution.status} {remark}, which the family allows."
     return solution
+
+
+def _as_given(
+    plan: Plan, n: float, changes: Sequence[Change], estimates: dict[str, float], height: float
+) -> tuple[dict[str, float], float]:
+    """A point and l there for the data as given; nan where rows differ in what is added to l."""
+    values = {p: CONTEXT.mpf(estimates[str(p)]) for p in plan.parameters if str(p) in estimates}
+    for change in reversed(changes):
+        values = change.forward(values)
+        height = math.nan if change.height is None else float(height + change.rise(n))
+    return {str(p): float(v) for p, v in values.items()}, height
 
 
 def _symbol(plan: Plan, name: str) -> Symbol:

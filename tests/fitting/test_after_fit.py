@@ -303,9 +303,10 @@ def test_large_samples_agree_with_the_careful_way(law: str) -> None:
     plan = plan_of(derived(law))
     result = fit(derived(law), x)
     quick = solve_large(plan, result.table, {})
-    assert quick is not None and "passes over the data" in quick.status
+    assert quick is not None and "over the data" in quick.status
     careful = fit(derived(law), x, start={k: v * 1.01 for k, v in result.estimates.items()}, method="newton")
-    assert result.estimates == pytest.approx(careful.estimates, rel=1e-9)
+    for name, error in careful.standard_errors.items():  # what remains is far below sampling error
+        assert result.estimates[name] == pytest.approx(careful.estimates[name], abs=1e-6 * error)
     twice = fit(derived(law), x[: LARGE + 1000], weights=np.full(LARGE + 1000, 2.0))
     assert twice.estimates == pytest.approx(result.estimates, rel=1e-9)
 
