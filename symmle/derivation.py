@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,9 @@ from symmle.errors import ModelError, NotDerivedError
 from symmle.estimator import Estimator, StationaryPoint
 from symmle.likelihood import Likelihood, build_likelihood
 from symmle.model import Model
-from symmle.progress import progress_on_terminal
+from symmle.progress import FitState, progress_on_terminal
 from symmle.record import Attempt, Relation, Step
-from symmle.reduction import hold_fixed
+from symmle.reduction import cut_domains, ends_of, hold_fixed
 from symmle.score import ScoreSystem
 
 if TYPE_CHECKING:
@@ -216,6 +216,20 @@ class Derivation:
         from symmle.verification import Verifier
 
         return Verifier(self.model.declaration, self.likelihood).verify(self.steps)
+
+    def bounded(self, bounds: Mapping[Any, Any]) -> Derivation:
+        """The derivation with domains of parameters cut to closed intervals: {name: (low, high)}, None for no end.
+
+        Made once for the same bounds and kept.
+        """
+        ends = ends_of(self.model.parameters, bounds, self.model.name)
+        kept = self.__dict__.setdefault("_bounded", {})
+        key = tuple(sorted(ends.items(), key=str))
+        if key not in kept:
+            declaration = cut_domains(self.model.declaration, ends)
+            kept[key] = derive(Model.from_declaration(declaration, self.model.check))
+        found: Derivation = kept[key]
+        return found
 
     def face(self, which: int) -> Derivation:
         """The derivation of the problem on one face of the parameter space, where some parameters are known."""
@@ -437,6 +451,9 @@ def fit(
     seed: int | None = None,
     threads: int | None = None,
     missing: str = "error",
+    bounds: Mapping[Any, Any] | None = None,
+    callback: Callable[[FitState], Any] | None = None,
+    progress: bool | None = None,
 ) -> Any:
     """Maximum-likelihood fit of a model, or of its derivation, to data.
 
@@ -454,6 +471,14 @@ def fit(
     missing : str
         "error": a NaN or None is refused, its row named; "drop": such rows are left out and counted in
         `result.dropped`.
+    bounds : mapping, optional
+        {name: (low, high)}, None for no end: the domain of a parameter is cut to this closed interval, and the
+        derivation is made for that. A maximum at a bound has `boundary` True.
+    callback : callable, optional
+        Called with a `FitState` (stage, iteration, parameters, log_likelihood) after each iteration of a numeric
+        fit. StopIteration ends the fit: NotConvergedError has the last point in `.result`.
+    progress : bool, optional
+        Show on the terminal how a long fit goes; by default where one waits at a terminal.
 
     Returns
     -------
@@ -469,7 +494,7 @@ def fit(
     """
     from symmle.fitting.fit import fit_derivation
 
-    if isinstance(model, Derivation):
-        return fit_derivation(model, data, weights, fixed, start, method, by, seed, threads, missing)
-    derivation = derive(model, fixed)
-    return fit_derivation(derivation, data, weights, None, start, method, by, seed, threads, missing)
+    if not isinstance(model, Derivation):
+        model, fixed = derive(model, fixed, progress=progress), None
+    options: dict[str, Any] = dict(missing=missing, bounds=bounds, callback=callback, progress=progress)
+    return fit_derivation(model, data, weights, fixed, start, method, by, seed, threads, **options)

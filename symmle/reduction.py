@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from math import inf, isnan
+from typing import Any
 
-from sympy import Expr, Interval, Symbol, expand, oo
+from sympy import Expr, FiniteSet, Interval, Range, S, Symbol, expand, oo
 
 from symmle.algebra.constraints import Parametrisation
 from symmle.declare.declaration import Declaration, SamplePart
+from symmle.declare.parser import parse_expression
 from symmle.errors import ModelError
 
 
@@ -29,6 +32,67 @@ def hold_fixed(declaration: Declaration, fixed: Mapping[Symbol, Expr | None]) ->
         constants={**declaration.constants, **fixed},
         constant_domains={**declaration.constant_domains, **domains},
     )
+
+
+def ends_of(
+    parameters: Iterable[Symbol], bounds: Mapping[Any, Any], name: str
+) -> dict[Symbol, tuple[Expr, Expr]]:
+    """Exact ends by parameter from {name or symbol: (low, high)}; None is no end."""
+    known = {str(p): p for p in parameters}
+    found = {}
+    for key, pair in bounds.items():
+        if str(key) not in known:
+            raise ModelError(
+                f"`bounds` names `{key}`, which is no free parameter of {name or 'the model'}; it has "
+                f"{', '.join(known)}."
+            )
+        try:
+            low, high = pair
+        except (TypeError, ValueError):
+            raise ModelError(
+                f"Expected `bounds` of `{key}` as a pair (low, high), None for no end; got {pair!r}."
+            ) from None
+        ends = tuple(_end(key, value, without) for value, without in ((low, -oo), (high, oo)))
+        found[known[str(key)]] = ends
+    return found
+
+
+def _end(key: Any, value: Any, without: Expr) -> Expr:
+    if value is None or (isinstance(value, float) and value in (-inf, inf)):
+        return without if value is None else S(value)
+    if isinstance(value, float) and isnan(value):
+        raise ModelError(f"Expected numbers as `bounds` of `{key}`, got nan. Pass None for no end.")
+    end = parse_expression(str(value), {}, f"a bound of `{key}`")
+    if end.is_extended_real is not True:
+        raise ModelError(f"Expected numbers as `bounds` of `{key}`, got {value}. Pass None for no end.")
+    return end
+
+
+def cut_domains(declaration: Declaration, bounds: Mapping[Symbol, tuple[Expr, Expr]]) -> Declaration:
+    """The domains of `bounds` cut to the closed intervals [low, high]."""
+    cut = dict(declaration.parameters)
+    for symbol, (low, high) in bounds.items():
+        domain = declaration.parameters[symbol]
+        asked = f"`bounds` gave {low} to {high}"
+        name = f"Parameter `{symbol}` of model '{declaration.name}' has the domain {domain}"
+        if domain.free_symbols:
+            raise ModelError(
+                f"{name}, whose ends name other parameters; {asked}. Declare the domain so that they are numbers."
+            )
+        if not low <= high:
+            raise ModelError(f"{name}; {asked}. Pass the lower one first.")
+        found = domain.intersect(Interval(low, high))
+        if found is S.EmptySet:
+            raise ModelError(
+                f"{name}; {asked}, which leaves nothing of it. Pass bounds that overlap with it."
+            )
+        if isinstance(found, FiniteSet) and len(found) == 1:
+            value = found.args[0]
+            raise ModelError(f"{name}; {asked}, which leaves one value. Pass fixed={{'{symbol}': {value}}}.")
+        if not isinstance(found, Interval | Range | FiniteSet):
+            raise ModelError(f"{name}; {asked}, and what is left of it is no interval.")
+        cut[symbol] = found
+    return replace(declaration, parameters=cut)
 
 
 def put_into_samples(declaration: Declaration, values: Mapping[Symbol, Expr]) -> tuple[SamplePart, ...]:

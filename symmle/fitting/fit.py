@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from sympy import S
 
 from symmle.compiling.data import Table, read_table
-from symmle.errors import DataError
+from symmle.errors import DataError, NotConvergedError, SymmleError
 from symmle.fitting.plan import Plan, plan_of
 from symmle.fitting.result import FitResult
 from symmle.fitting.solution import as_doubles
 from symmle.fitting.solving import solve_or_refuse
+from symmle.progress import FitState, Stopped, watching
 
 METHODS = ("auto", "closed", "root", "newton")
 
@@ -50,6 +52,9 @@ def fit_derivation(
     seed: int | None = None,
     threads: int | None = None,
     missing: str = "error",
+    bounds: Mapping[Any, Any] | None = None,
+    callback: Callable[[FitState], Any] | None = None,
+    progress: bool | None = None,
 ) -> Any:
     """Fit a derivation to data.
 
@@ -72,20 +77,55 @@ def fit_derivation(
     missing
         "error": a NaN or None is refused, its row named; "drop": rows with one in a column of the model are left
         out, and `status` and `dropped` of the result count them.
+    bounds
+        Closed intervals by parameter name to which the domains are cut; see `Derivation.bounded`.
+    callback
+        Called with a `FitState` after each iteration; StopIteration ends the fit.
+    progress
+        Whether a long fit is shown on the terminal; None where stderr is one.
 
     Returns
     -------
     FitResult, or a mapping of them by group (`Groups`, which has all estimates as arrays).
+
+    Raises
+    ------
+    NotConvergedError
+        The callback ended the fit; `.result` has the last point.
     """
     if method not in METHODS:
         raise ValueError(f"Expected method to be one of {', '.join(METHODS)}, got {method!r}.")
+    try:
+        with watching(callback, progress):
+            return _fit(derivation, data, weights, fixed, start, method, by, missing, bounds)
+    except Stopped as stop:
+        state = stop.state
+        raise NotConvergedError(
+            f"{plan_of(derivation).name}: the callback ended the fit at iteration {state.iteration} of the stage "
+            f"'{state.stage}' (log-likelihood {state.log_likelihood:.10g}).",
+            result={"estimates": state.parameters, "log_likelihood": state.log_likelihood},
+        ) from None
+
+
+def _fit(
+    derivation: Any,
+    data: Any,
+    weights: Any,
+    fixed: Mapping[Any, Any] | None,
+    start: Mapping[Any, float] | None,
+    method: str,
+    by: Any,
+    missing: str,
+    bounds: Mapping[Any, Any] | None,
+) -> Any:
+    if bounds:
+        return _fit_within(derivation, data, weights, fixed, start, method, by, missing, bounds)
     plan = plan_of(derivation)
     if by is not None:
         from symmle.fitting.groups import fit_groups
 
         def alone(part: Any, part_weights: Any) -> FitResult:
-            options: dict[str, Any] = dict(fixed=fixed, start=start, method=method, missing=missing)
-            found: FitResult = fit_derivation(derivation, part, part_weights, **options)
+            found: FitResult = _fit(derivation, part, part_weights, fixed, start, method, None, missing, None)
             return found
 
         return fit_groups(plan, data, weights, by, plan.constants(fixed), alone)
@@ -94,6 +134,37 @@ def fit_derivation(
     if not isinstance(data, Table):
         table = read_table(plan.model, data, weights, constants, plan.summed, missing)
     return FitResult(derivation, table, solve_or_refuse(plan, table, constants, _start(plan, start), method))
+
+
+def _fit_within(
+    derivation: Any,
+    data: Any,
+    weights: Any,
+    fixed: Mapping[Any, Any] | None,
+    start: Mapping[Any, float] | None,
+    method: str,
+    by: Any,
+    missing: str,
+    bounds: Mapping[Any, Any],
+) -> Any:
+    """The fit on domains cut to the bounds; a proved global maximum that lies inside them is the answer at once."""
+    bounded = derivation.bounded(bounds)
+    domains = bounded.model.declaration.parameters
+    given = (data, weights, fixed, start, method, by, missing, None)
+    if by is None and plan_of(derivation).is_proved:
+        try:
+            free: FitResult = _fit(derivation, *given)
+        except SymmleError:
+            pass
+        else:
+            inside = all(domains[p].contains(S(free.estimates[str(p)])) == True for p in domains)  # noqa: E712
+            if inside and not free.boundary and not free.unbounded and free.unique is True:
+                return free
+    found = _fit(bounded, *given)
+    if isinstance(found, FitResult):
+        ends = {p: [float(e) for e in (s.inf, s.sup) if e.is_finite] for p, s in domains.items()}
+        found.boundary = found.boundary or any(found.estimates[str(p)] in ends[p] for p in domains)
+    return found
 
 
 def _start(plan: Plan, start: Mapping[Any, float] | None) -> dict[str, float] | None:
