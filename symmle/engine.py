@@ -20,6 +20,9 @@ from symmle.estimator import BySymbol, Estimator, Kind, StationaryPoint
 from symmle.existence import degenerate_conditions
 from symmle.family import support_parameters
 from symmle.identifiability import information_rank
+from symmle.latent.em import find_em, is_latent
+from symmle.latent.problem import Block, Unmatched
+from symmle.latent.steps import steps_of
 from symmle.likelihood import Likelihood, build_likelihood
 from symmle.record import Attempt, Condition, Equation, Relation, Step, Trace
 from symmle.reduction import solve_constraints, with_numbers
@@ -84,6 +87,8 @@ class Run:
     # --- the way of a model ---------------------------------------------------------------------
     def _derive(self) -> None:
         declaration = self.outcome.declaration
+        if is_latent(declaration) and self._derive_latent(declaration):
+            return
         self.progress("opening the log-likelihood")
         likelihood = build_likelihood(declaration)
         self.outcome.likelihood = likelihood
@@ -149,6 +154,46 @@ class Run:
             self._certify(problem)
             return
         self._conclude(problem, solved_parts, back)
+
+    # --- where something is not observed ------------------------------------------------------------
+    def _derive_latent(self, declaration: Declaration) -> bool:
+        """Whether E-step and M-step were derived; the estimator and the steps are then recorded."""
+        self.progress("reading the latent structure")
+        started = time.monotonic()
+        em = attempt_within(max(1.0, 0.8 * seconds_left()), find_em, declaration, self._solve_block)
+        spent = time.monotonic() - started
+        if isinstance(em, Unmatched | GaveUp):
+            self.trace.attempt(Attempt("latent structure", False, em.reason, spent))
+            return False
+        self.trace.attempt(Attempt("latent structure", True, "", spent))
+        likelihood = build_likelihood(em.observed)
+        self.outcome.likelihood, self.outcome.score = likelihood, ScoreSystem(likelihood)
+        for step in steps_of(declaration, em):
+            self.trace.add(step)
+        notes = (f"the likelihood has no bound: {em.unbounded}",) if getattr(em, "unbounded", "") else ()
+        equations = tuple(Equation(p, e) for p, e in self.outcome.score.equations.items())
+        self.outcome.estimator = Estimator(kind="em", route="em", remaining=equations, notes=notes, em=em)
+        if likelihood.has_residual or notes:
+            return True
+        self.progress("solving the likelihood equations of the marginal")
+        part = attempt_within(min(4.0, seconds_left() / 3), self._solve_part, em.observed)
+        if isinstance(part, GaveUp):
+            self.trace.attempt(Attempt("the marginal in closed form", False, part.reason))
+        elif part.estimator.kind == "closed form" and part.estimator.points[0].certificate is not None:
+            for step in part.steps:
+                self.trace.add(step)
+            self.outcome.estimator = replace(part.estimator, em=em)
+            self._record_estimate(part.estimator)
+        return True
+
+    def _solve_block(self, declaration: Declaration) -> Block:
+        """The M-step for parameters that stand together; numeric where the ladder does not answer in time."""
+        part = attempt_within(min(10.0, max(1.0, seconds_left() / 3)), self._solve_part, declaration)
+        if isinstance(part, GaveUp):
+            self.trace.attempt(Attempt("M-step", False, part.reason))
+            score = ScoreSystem(build_likelihood(declaration)).equations
+            return Block(declaration, Estimator(remaining=tuple(Equation(p, e) for p, e in score.items())))
+        return Block(declaration, part.estimator, part.steps)
 
     # --- where the score does not decide ----------------------------------------------------------
     def _reduce(self, work: Likelihood, back: dict[Symbol, Expr]) -> bool:

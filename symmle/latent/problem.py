@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Unmatched:
+    """No latent structure that EM is built for, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Branch:
     """One value of the latent label: P(label) and the law of a row that has it.
 
@@ -80,4 +87,4 @@ class Conditional:
     blocks: tuple[Block, ...] = ()
 
 
-__all__ = ["Block", "Branch", "Conditional", "Labelled"]
+__all__ = ["Block", "Branch", "Conditional", "Labelled", "Unmatched"]
