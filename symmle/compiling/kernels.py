@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 import math
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -235,9 +235,9 @@ def row_functions() -> dict[str, Any]:
     def polygamma_rows(order: Any, z: Any) -> Any:
         if np.ndim(order) == 0 and order == 0:
             return special.psi(z)
-        if np.ndim(order) == 0 and order == 1 and np.ndim(z) and np.min(z, initial=1.0) > 0:
+        if np.ndim(order) == 0 and order == 1 and np.size(z) > 1000 and np.min(z) > 0:
             return _trigamma(np.asarray(z, dtype=float))
-        if np.ndim(order) == 0 and order >= 1 and np.ndim(z) == 0 and z > 0:
+        if np.ndim(order) == 0 and order >= 1 and (z > 0 if np.ndim(z) == 0 else np.min(z, initial=1.0) > 0):
             n = int(order)
             return (-1) ** (n + 1) * math.factorial(n) * special.zeta(n + 1.0, z)
         return special.polygamma(order, z)

@@ -224,7 +224,7 @@ class RowSums:
         rows = len(columns[0])
         keeping, found = self._keeping, [np.empty(rows) for _ in self._kept_names]
         fixed = [*constants, *keeping.scalars(constants)]
-        numbers = [] if program is None else [*theta, *program.scalars(theta)]  # type: ignore[misc]
+        numbers = [] if program is None or theta is None else [*theta, *program.scalars(theta)]
 
         def work(low: int, high: int) -> list[float]:
             part = [c[low:high] for c in columns]

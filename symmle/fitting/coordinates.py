@@ -24,6 +24,11 @@ class Coordinate:
     centre: float = 0.0
     scale: float = 1.0
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the domain has an end."""
+        return math.isfinite(self.low) or math.isfinite(self.high)
+
     def value(self, t: float) -> float:
         if math.isfinite(self.low) and math.isfinite(self.high):
             if t < 0:

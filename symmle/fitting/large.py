@@ -56,7 +56,7 @@ def solve_large(plan: Plan, table: Table, constants: dict[Symbol, Any], threads:
         return None
     model = _model(plan)
     numbers = [float(constants[c]) for c in model.constants]
-    rows = _compressed(rows_of(table, plan.derivation.likelihood), plan)
+    rows = compressed(rows_of(table, plan.derivation.likelihood))
     random = np.random.default_rng(20)
     few = _drawn(rows, FEW, random)
     trials = _trials(coordinates, few, random)
@@ -77,8 +77,7 @@ def solve_large(plan: Plan, table: Table, constants: dict[Symbol, Any], threads:
         middle = climb(subsample, coordinates, start.theta, FAIR)
         if middle is None:
             return None
-        nearer = _by_slopes(full, subsample, coordinates, middle.theta)
-        end = climb(full, coordinates, nearer, CLOSE, subsample)
+        end = _finish(full, subsample, coordinates, middle.theta)
     if end is None:
         return None
     values = {p: CONTEXT.mpf(v) for p, v in zip(plan.parameters, end.theta, strict=True)}
@@ -88,25 +87,49 @@ def solve_large(plan: Plan, table: Table, constants: dict[Symbol, Any], threads:
         f"{end.condition:.2g}); {full.passes} {'pass' if full.passes == 1 else 'passes'} over the data."
     )
     found.unique = True if plan.is_proved else None
+    found.near = _is_near_the_data(coordinates, end.theta, table)
     return found
 
 
-def _by_slopes(
+def _is_near_the_data(coordinates: Sequence[Coordinate], theta: Sequence[float], table: Table) -> bool:
+    """Whether no parameter is so far beyond the scales of the data that it may be on its way to infinity."""
+    ends = (abs(v) for s in table.samples for c in s.columns for v in (s.minimum[c], s.maximum[c]))
+    largest = max(ends, default=0.0)
+    if not largest > 0:
+        return False
+    far = max(
+        abs(c.at(v)) if c.is_bounded else math.log1p(abs(v) / largest)
+        for c, v in zip(coordinates, theta, strict=True)
+    )
+    return far + abs(math.log(largest)) < 24
+
+
+def _finish(
     full: SumsOnRows, subsample: SumsOnRows, coordinates: Sequence[Coordinate], theta: list[float]
-) -> list[float]:
-    """One step from the gradient of all rows and the curvature of the subsample; theta where that does not help."""
+) -> Ascent | None:
+    """The maximum on all rows from that of a subsample, by two passes: the gradient, then gradient and Hessian.
+
+    The first step takes its curvature from the subsample, the second that of all rows (see `climb`).
+    """
     free, guide = _Free(full, coordinates), _Free(subsample, coordinates)
     t = np.array([c.at(v) for c, v in zip(coordinates, theta, strict=True)])
     here, near = free.slopes(t), guide.at(t)
-    if here is None or near is None:
-        return theta
-    values, inverse = _inverse(near[2])
-    if values[-1] >= -BEND:
-        return theta
-    move = inverse @ here
-    if math.sqrt(max(float(here @ move), 0.0)) > GUIDED:
-        return theta
-    return free.theta(t + _guided(guide, t, here, inverse, move))
+    if here is not None and near is not None:
+        values, inverse = _inverse(near[2])
+        move = inverse @ here
+        if values[-1] < -BEND and math.sqrt(max(float(here @ move), 0.0)) < GUIDED:
+            nearer = t + _guided(guide, t, here, inverse, move)
+            there = free.curves(nearer)
+            if there is not None:
+                g, h = there
+                values, inverse = _inverse(h)
+                move = inverse @ g
+                length = math.sqrt(max(float(g @ move), 0.0))
+                if values[-1] < -BEND and length < CLOSE_GUIDED and np.abs(t).max() < FAR:
+                    end = nearer + _guided(guide, nearer, g, inverse, move)
+                    return Ascent(free.theta(end), math.nan, 2, float(np.abs(g).max()), _condition(values))
+                theta = free.theta(nearer)
+    return climb(full, coordinates, theta, CLOSE, subsample)
 
 
 def _is_costly(plan: Plan) -> bool:
@@ -141,22 +164,25 @@ def _coordinates(plan: Plan, constants: dict[Symbol, Any]) -> list[Coordinate] |
     return found
 
 
-def _compressed(rows: Rows, plan: Plan) -> Rows:
+def compressed(rows: Rows) -> Rows:
     """Whole-number columns that stand alone as values and counts."""
-    found: Rows = []
-    for columns, weights, n in rows:
-        if len(columns) == 1 and len(columns[0]) > 1000:
-            (values,) = columns
-            low, high = float(values.min()), float(values.max())
-            if high - low < min(1e5, len(values) / 4) and low == math.floor(low):
-                whole = values.astype(np.int64)
-                if np.array_equal(whole, values):
-                    counts = np.bincount(whole - int(low), weights=weights)
-                    kept = np.flatnonzero(counts)
-                    found.append(([kept.astype(float) + low], counts[kept].astype(float), n))
-                    continue
-        found.append((columns, weights, n))
-    return found
+    return [
+        _counted(columns[0], weights, n)
+        if len(columns) == 1 and len(columns[0]) > 1000 and float(columns[0][0]).is_integer()
+        else (columns, weights, n)
+        for columns, weights, n in rows
+    ]
+
+
+def _counted(values: Array, weights: Array | None, n: float) -> tuple[list[Array], Array | None, float]:
+    low, high = float(np.min(values)), float(np.max(values))
+    if high - low < min(1e5, len(values) / 4) and low == math.floor(low):
+        whole = values.astype(np.int64)
+        if np.array_equal(whole, values):
+            counts = np.bincount(whole - int(low), weights=weights)
+            kept = np.flatnonzero(counts)
+            return [kept.astype(float) + low], counts[kept].astype(float), n
+    return [values], weights, n
 
 
 def _drawn(rows: Rows, count: int, random: np.random.Generator) -> Rows:
@@ -244,22 +270,35 @@ class _Free:
     def slopes(self, t: Array) -> Array | None:
         """The gradient, or None where it is not finite."""
         theta = self.theta(t)
-        height, gradient = self.sums.slopes(theta)
-        slopes = np.array([c.slopes(v)[0] for c, v in zip(self.coordinates, theta, strict=True)])
-        g: Array = gradient * slopes / self.n
-        return g if math.isfinite(height) and np.isfinite(g).all() else None
+        return self._in_free(self.sums.slopes(theta), None, theta)[0]
+
+    def curves(self, t: Array) -> tuple[Array, Array] | None:
+        """Gradient and Hessian, or None where one is not finite."""
+        theta = self.theta(t)
+        g, h = self._in_free(*self.sums.curves(theta), theta)
+        return None if g is None or h is None else (g, h)
 
     def at(self, t: Array) -> tuple[float, Array, Array] | None:
         """l, gradient and Hessian, or None where one is not finite."""
         theta = self.theta(t)
         height, gradient, hessian = self.sums.derivatives(theta)
+        g, h = self._in_free(gradient, hessian, theta)
+        return None if g is None or h is None or not math.isfinite(height) else (height, g, h)
+
+    def _in_free(
+        self, gradient: Array, hessian: Array | None, theta: list[float]
+    ) -> tuple[Array | None, Array | None]:
         slopes = np.array([c.slopes(v) for c, v in zip(self.coordinates, theta, strict=True)])
+        first, second = slopes[:, 0], slopes[:, 1]
         with np.errstate(all="ignore"):  # what is not finite is seen below
-            g = gradient * slopes[:, 0] / self.n
-            h = (hessian * np.outer(slopes[:, 0], slopes[:, 0]) + np.diag(gradient * slopes[:, 1])) / self.n
-        if not (math.isfinite(height) and np.isfinite(g).all() and np.isfinite(h).all()):
-            return None
-        return height, g, h
+            g = gradient * first / self.n
+            if hessian is None:
+                return (g if np.isfinite(g).all() else None), None
+            h = hessian * (first[:, None] * first) / self.n
+            h.flat[:: len(theta) + 1] += gradient * second / self.n
+        if not (np.isfinite(g).all() and np.isfinite(h).all()):
+            return None, None
+        return g, h
 
 
 def climb(
@@ -297,8 +336,7 @@ def climb(
         if length < (CLOSE_GUIDED if guided else close):
             if not bent or np.abs(t).max() >= FAR:
                 return None
-            ratio = float(np.abs(values).max() / max(np.abs(values).min(), 1e-300))
-            return Ascent(free.theta(t + move), height, step, float(np.abs(g).max()), ratio)
+            return Ascent(free.theta(t + move), height, step, float(np.abs(g).max()), _condition(values))
         longest = float(np.abs(move * _unit(coordinates, free.theta(t))).max())
         move = move if longest <= 2.0 else move * (2.0 / longest)
         for _ in range(30):
@@ -316,11 +354,21 @@ def climb(
 
 def _inverse(h: Array) -> tuple[Array, Array]:
     """The eigenvalues of the scaled Hessian, and the inverse of -h with all of them made positive."""
+    if len(h) == 2:  # without the linear algebra library, which takes longer than many a pass
+        (a, b), (_, c) = h.tolist()
+        if a < 0 and c < 0 and b * b < (1 - 1e-8) * a * c:
+            r = abs(b) / math.sqrt(a * c)
+            det = a * c - b * b
+            return np.array([-1 - r, -1 + r]), np.array([[-c / det, b / det], [b / det, -a / det]])
     size = np.sqrt(np.maximum(np.abs(h.diagonal()), 1e-300))
     scale = size[:, None] * size
     values, vectors = np.linalg.eigh(h / scale)
     flipped = np.maximum(np.abs(values), 1e-8)
     return values, (vectors / flipped) @ vectors.T / scale
+
+
+def _condition(values: Array) -> float:
+    return float(np.abs(values).max() / max(np.abs(values).min(), 1e-300))
 
 
 def _guided(guide: _Free, t: Array, g: Array, inverse: Array, move: Array) -> Array:

@@ -91,6 +91,7 @@ def refuse_far_out(plan: Plan, table: Table, constants: Point, solution: Solutio
     if (
         plan.is_proved
         or solution.method == "closed form"
+        or solution.near
         or solution.unbounded
         or solution.boundary
         or not is_followed(plan, table)

@@ -31,7 +31,12 @@ Array = NDArray[Any]
 Rows = list[tuple[list[Array], Array | None, float]]  # for each sample: columns, weights, n
 
 
-VALUE, SLOPES, ALL = 0, 1, 2  # what a pass is for: l, with its gradient, with its Hessian
+VALUE, SLOPES, CURVES, ALL = (
+    0,
+    1,
+    2,
+    3,
+)  # what a pass is for: l; its gradient; gradient and Hessian; all three
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class _Form:
 
     columns: tuple[Symbol, ...]
     sums: RowSums
-    needed: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+    needed: tuple[tuple[int, ...], ...]  # by what a pass is for
 
 
 class _Sums:
@@ -109,9 +114,9 @@ class LikelihoodSums:
             used = [
                 Add(*mine[0]).free_symbols,
                 Add(*(t for row in mine[1] for t in row)).free_symbols,
+                Add(*(t for row in mine[1] + mine[2] for t in row)).free_symbols,
                 set(names),
             ]
-            used[1] = used[1] | used[0]
             needed = tuple(tuple(k for k, name in enumerate(names) if name in u) for u in used)
             rows = RowSums(list(sums.moving), columns, self._known, list(sums.fixed), self.constants)
             self.forms.append(_Form(tuple(columns), rows, needed))  # type: ignore[arg-type]
@@ -138,9 +143,9 @@ class LikelihoodSums:
     def outer(self, what: int) -> Callable[..., Any]:
         """l, and what else is asked for, from parameters, constants, and the sums of every sample."""
         if what not in self._made:
-            outputs = [self._height]
+            outputs = [self._height] if what in (VALUE, ALL) else []
             outputs += [Add(*s) for s in self._slopes] if what >= SLOPES else []
-            outputs += [Add(*b) for b in self._bends] if what == ALL else []
+            outputs += [Add(*b) for b in self._bends] if what >= CURVES else []
             self._made[what] = _scalar_function(self._known, self._inputs(what), outputs)
         return self._made[what]
 
@@ -162,19 +167,25 @@ class SumsOnRows:
         """l(theta); nan where a row has none."""
         return self._at(theta, VALUE)[0]
 
-    def slopes(self, theta: Sequence[float]) -> tuple[float, Array]:
-        """l and its gradient at theta."""
-        found = self._at(theta, SLOPES)
-        return found[0], np.array(found[1:])
+    def slopes(self, theta: Sequence[float]) -> Array:
+        """The gradient of l at theta."""
+        return np.array(self._at(theta, SLOPES))
+
+    def curves(self, theta: Sequence[float]) -> tuple[Array, Array]:
+        """The gradient and the Hessian of l at theta."""
+        return self._split(self._at(theta, CURVES))
 
     def derivatives(self, theta: Sequence[float]) -> tuple[float, Array, Array]:
         """l, its gradient and its Hessian at theta."""
         found = self._at(theta, ALL)
+        return found[0], *self._split(found[1:])
+
+    def _split(self, found: list[float]) -> tuple[Array, Array]:
         p = len(self.model.parameters)
         hessian = np.empty((p, p))
-        for (i, j), h in zip(self.model._pairs, found[p + 1 :], strict=True):
+        for (i, j), h in zip(self.model._pairs, found[p:], strict=True):
             hessian[i, j] = hessian[j, i] = h
-        return found[0], np.array(found[1 : p + 1]), hessian
+        return np.array(found[:p]), hessian
 
     def values_at_many(self, points: Array) -> Array:
         """l without weights at many theta, rows of `points`, up to a factor where rows have weights: for few rows."""
@@ -230,8 +241,8 @@ class SumsOnRows:
             with np.errstate(all="ignore"):
                 return [float(v) for v in self.model.outer(what)(*point, *inputs)]
         except (ZeroDivisionError, OverflowError, ValueError, TypeError):
-            p = len(self.model.parameters)
-            return [math.nan] * (1, 1 + p, 1 + p + len(self.model._pairs))[what]
+            p, pairs = len(self.model.parameters), len(self.model._pairs)
+            return [math.nan] * (1, p, p + pairs, 1 + p + pairs)[what]
 
 
 def _scalar_function(
