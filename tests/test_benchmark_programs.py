@@ -17,6 +17,9 @@ sys.path.insert(0, str(Path(__file__).parent / "benchmarks"))
 
 from benchmark_laws import LAWS, NUMPY, Law, law
 from by_hand import BARE, BY_HAND
+from em_by_hand import Start
+from em_laws import ROWS as MIXTURES
+from em_laws import Row
 
 ROWS = 2000
 SEEDS = (3, 4)
@@ -78,3 +81,19 @@ def test_bare_pass_is_finite_and_the_start_lies_in_the_domain(name: str) -> None
     assert np.isfinite(BARE[name](columns))
     start = row.starting_point(columns["x"])
     assert np.isfinite(np.sum(row.log_density(NUMPY, columns["x"], *start)))
+
+
+@pytest.mark.parametrize("row", [r for r in MIXTURES if r.rows == 100_000], ids=lambda r: r.name)
+def test_em_by_hand_ends_where_no_parameter_moved_rises_and_symmle_ends_there(row: Row) -> None:
+    columns = row.columns(ROWS)
+    x = columns["x"]
+    found = row.by_hand(columns)
+    top = row.height(x, found)
+    assert top > row.height(x, row.start(x))
+    for name, value in row.named(found).items():
+        for step in (-1e-3, 1e-3):
+            moved: Start = row.unnamed({**row.named(found), name: value + step})
+            assert row.height(x, moved) < top
+    derivation = derive(Model.from_dict(row.declaration()))
+    ours = fit(derivation, x, start=row.named(row.start(x))).estimates
+    assert row.height(x, row.unnamed(ours)) == pytest.approx(top, rel=1e-8, abs=0)

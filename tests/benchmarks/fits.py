@@ -7,41 +7,28 @@ file says what each contestant is.
 
 from __future__ import annotations
 
+import turns  # first: NumPy reads its settings when it is imported
+
+# isort: split
 import argparse
 import json
-import os
 import re
 import sys
-import time
 import tracemalloc
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-for _name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM"):
-    os.environ[f"{_name}_NUM_THREADS"] = "1"
-os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-os.environ["JAX_PLATFORMS"] = "cpu"
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+import numpy as np
+from benchmark_laws import LAWS, Columns, Estimates, Law
+from by_hand import BARE, BY_HAND
 
-import numpy as np  # noqa: E402
-from benchmark_laws import LAWS, Columns, Estimates, Law  # noqa: E402
-from by_hand import BARE, BY_HAND  # noqa: E402
-
-from symmle import Model, derive, fit  # noqa: E402
+from symmle import Model, derive, fit
 
 PEERS = ("scipy", "statsmodels", "iminuit", "jax")
-SLOW = 3.0  # seconds of a fit after which a contestant is not run again
 SAME = 1e-9  # relative, of log-likelihoods
 Program = Callable[[Columns], Estimates]
-
-
-def timed(work: Callable[[], Any]) -> tuple[float, float, Any]:
-    """Processor time and clock time in ms, and what came out."""
-    clock, processor = time.perf_counter(), time.process_time()
-    found = work()
-    return 1e3 * (time.process_time() - processor), 1e3 * (time.perf_counter() - clock), found
 
 
 def peers_of(law: Law, wanted: list[str]) -> dict[str, Program]:
@@ -62,7 +49,7 @@ class Ours:
 
     def __init__(self, law: Law):
         self.law, self.status = law, ""
-        self.derive_time, _, self.derivation = timed(lambda: derive(Model.from_dict(law.declaration())))
+        self.derive_time, _, self.derivation = turns.timed(lambda: derive(Model.from_dict(law.declaration())))
 
     def __call__(self, columns: Columns) -> Estimates:
         if self.law.groups:
@@ -94,41 +81,22 @@ def measure(law: Law, repeats: int, wanted: list[str]) -> dict[str, Any]:
     if law.name in BY_HAND:
         programs["by hand"] = BY_HAND[law.name]
     programs |= peers_of(law, wanted)
-    times: dict[str, list[float]] = {}
-    heights: dict[str, float] = {}
-    first: dict[str, float] = {}
-    failures: dict[str, str] = {}
-    for name, program in programs.items():
-        try:
-            first[name], _, found = timed(lambda p=program: p(columns))  # type: ignore[misc]
-        except Exception as problem:  # noqa: BLE001  # a peer that fails is a line of the table
-            failures[name] = f"{type(problem).__name__}: {problem}"
-            continue
-        times[name] = []
-        if name != "bare pass":
-            heights[name] = law.log_likelihood(columns, found)
-    again = [n for n in times if first[n] < 1e3 * SLOW or n in ("jax", "symmle")]
-    for _ in range(repeats):
-        for name in again:
-            fresh = {k: v.copy() for k, v in columns.items()}  # nothing kept by array helps
-            times[name].append(timed(lambda p=programs[name], c=fresh: p(c))[0])  # type: ignore[misc]
-    for name, spent in times.items():
-        if not spent:
-            spent.append(first[name])
-    if "symmle" not in times:
-        raise SystemExit(f"{law.name}: symmle failed: {failures['symmle']}")
+    found = turns.take_turns(programs, columns, repeats, again=("symmle", "jax"))
+    if "symmle" in found.failures:
+        raise SystemExit(f"{law.name}: symmle failed: {found.failures['symmle']}")
+    heights = {n: law.log_likelihood(columns, a) for n, a in found.answers.items() if n != "bare pass"}
     best = max(heights.values())
     return {
         "row": law.name,
         "rows": law.rows,
-        "median": {n: float(np.median(t)) for n, t in times.items()},
-        "least": {n: min(t) for n, t in times.items()},
-        "runs": {n: len(t) for n, t in times.items()},
+        "median": found.median,
+        "least": found.least,
+        "runs": {n: len(t) for n, t in found.times.items()},
         "below": {n: (best - h) / abs(best) for n, h in heights.items()},
         "log_likelihood": heights,
-        "failures": failures,
+        "failures": found.failures,
         "derive": ours.derive_time,
-        "first_fit": first["symmle"],
+        "first_fit": found.first["symmle"],
         "passes": ours.passes(),
         "memory": ours.memory(columns),
         "status": ours.status,
@@ -200,8 +168,7 @@ def main() -> None:
     unknown = sorted(set(options.rows) - set(names))
     if unknown:
         parser.error(f"no row {', '.join(unknown)}; there are {', '.join(names)}")
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    turns.one_core()
     all_found = []
     for law in LAWS:
         if not options.rows or law.name in options.rows:
