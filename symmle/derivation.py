@@ -454,6 +454,11 @@ def fit(
     bounds: Mapping[Any, Any] | None = None,
     callback: Callable[[FitState], Any] | None = None,
     progress: bool | None = None,
+    init: str | None = None,
+    restarts: int | None = None,
+    assignment: str = "soft",
+    labels: Any = None,
+    accelerate: bool = True,
 ) -> Any:
     """Maximum-likelihood fit of a model, or of its derivation, to data.
 
@@ -479,6 +484,8 @@ def fit(
         fit. StopIteration ends the fit: NotConvergedError has the last point in `.result`.
     progress : bool, optional
         Show on the terminal how a long fit goes; by default where one waits at a terminal.
+    init, restarts, assignment, labels, accelerate
+        Of EM; see `symmle.fitting.fit.fit_derivation`.
 
     Returns
     -------
@@ -497,4 +504,5 @@ def fit(
     if not isinstance(model, Derivation):
         model, fixed = derive(model, fixed, progress=progress), None
     options: dict[str, Any] = dict(missing=missing, bounds=bounds, callback=callback, progress=progress)
+    options |= dict(init=init, restarts=restarts, assignment=assignment, labels=labels, accelerate=accelerate)
     return fit_derivation(model, data, weights, fixed, start, method, by, seed, threads, **options)

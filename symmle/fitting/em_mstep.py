@@ -119,7 +119,12 @@ class MStep:
     # --- on data ---
 
     def __call__(
-        self, rows: BranchesOnRows, r: Array, theta: Sequence[float], coordinates: Sequence[Coordinate]
+        self,
+        rows: BranchesOnRows,
+        r: Array,
+        theta: Sequence[float],
+        coordinates: Sequence[Coordinate],
+        is_allowed: Callable[[Sequence[float]], bool],
     ) -> list[float] | None:
         """The new theta; None where a closed value is no number or leaves its domain."""
         found = list(theta)
@@ -132,7 +137,7 @@ class MStep:
                     return None
                 found[i] = v
         if self.open:
-            return self._risen(rows, r, found, coordinates)
+            return self._risen(rows, r, found, coordinates, is_allowed)
         return found
 
     def _closed(self, rows: BranchesOnRows, r: Array) -> list[float] | None:
@@ -186,7 +191,12 @@ class MStep:
         return total / sizes[item.branch] if sizes[item.branch] > 0 else math.nan
 
     def _risen(
-        self, rows: BranchesOnRows, r: Array, theta: list[float], coordinates: Sequence[Coordinate]
+        self,
+        rows: BranchesOnRows,
+        r: Array,
+        theta: list[float],
+        coordinates: Sequence[Coordinate],
+        is_allowed: Callable[[Sequence[float]], bool],
     ) -> list[float]:
         """Some steps of Newton's method on Q in the coordinates that are open, each a rise."""
         at = list(theta)
@@ -214,7 +224,7 @@ class MStep:
                     c = coordinates[i]
                     new[i] = c.value(c.at(at[i]) + float(m))
                 other = rows.surrogate_value(new, r)
-                if other >= height:
+                if other >= height and is_allowed(new):
                     break
                 move = move / 4
             else:

@@ -63,7 +63,7 @@ class BranchLikelihood:
         self._wanted = wanted
         self._all: _Blocks | None = None
         names = [*self.columns, *self.parameters, *self.constants]
-        self._densities = row_kernel(names, [b.density for b in problem.branches])
+        self._densities = row_kernel(names, [b.weight * b.density for b in problem.branches])
 
     @property
     def everything(self) -> _Blocks:
@@ -169,13 +169,13 @@ class BranchesOnRows:
         return self._kept[which]
 
     def _settled(self, joint: Array, low: int, high: int, point: Sequence[float]) -> None:
-        """Known labels, and what is no number where the density is 0, in place."""
+        """Known labels, and the logarithm of the density itself where the opened one is no number, in place."""
         if np.isnan(joint).any():
             with np.errstate(all="ignore"):
                 densities = self.model._densities(*(c[low:high] for c in self.columns), *point)
                 for a, f in zip(joint, densities, strict=True):
-                    bad = np.isnan(a)
-                    a[bad & (np.broadcast_to(f, a.shape) == 0)] = -math.inf
+                    bad = np.isnan(a)  # 0 log 0, say
+                    a[bad] = np.log(np.broadcast_to(f, a.shape)[bad])
         if self.known is not None:
             known = self.known[low:high]
             for j, a in enumerate(joint):

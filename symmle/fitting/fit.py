@@ -10,13 +10,15 @@ from sympy import S
 
 from symmle.compiling.data import Table, read_table
 from symmle.errors import DataError, NotConvergedError, SymmleError
+from symmle.fitting.em_options import EmOptions, running_em
+from symmle.fitting.em_result import result_of
 from symmle.fitting.plan import Plan, plan_of
 from symmle.fitting.result import FitResult
 from symmle.fitting.solution import as_doubles
 from symmle.fitting.solving import solve_or_refuse
 from symmle.progress import FitState, Stopped, watching
 
-METHODS = ("auto", "closed", "root", "newton")
+METHODS = ("auto", "closed", "root", "newton", "em")
 
 
 def estimate(
@@ -55,6 +57,11 @@ def fit_derivation(
     bounds: Mapping[Any, Any] | None = None,
     callback: Callable[[FitState], Any] | None = None,
     progress: bool | None = None,
+    init: str | None = None,
+    restarts: int | None = None,
+    assignment: str = "soft",
+    labels: Any = None,
+    accelerate: bool = True,
 ) -> Any:
     """Fit a derivation to data.
 
@@ -69,7 +76,7 @@ def fit_derivation(
     start
         A start by parameter name for the numeric part; none is needed.
     method
-        "auto"; or "closed", "root", "newton" to ask for one way.
+        "auto"; or "closed", "root", "newton", "em" to ask for one way.
     by
         A column name or a column: one fit a group, as a dict.
     seed, threads
@@ -83,6 +90,16 @@ def fit_derivation(
         Called with a `FitState` after each iteration; StopIteration ends the fit.
     progress
         Whether a long fit is shown on the terminal; None where stderr is one.
+    init, restarts
+        Of EM. Where it starts: "knn" (nearest of well-spread seeds), "kmeans", "kmeans++", "quantiles", "random"; by
+        default each of them in turn. How many starts: the best is kept, `restarts` of the result has the others.
+    assignment
+        Of EM: "soft"; "hard" (each row to its likeliest branch) or "stochastic" (to a branch that is drawn), finished
+        by soft EM and Newton's method; "classification": hard and left so, which is no maximum of the likelihood.
+    labels
+        Of EM: the branch of each row where it is known, None where it is not.
+    accelerate
+        Of EM: False for plain iterations until they are still, of which `iterates` of the result has each.
 
     Returns
     -------
@@ -95,8 +112,15 @@ def fit_derivation(
     """
     if method not in METHODS:
         raise ValueError(f"Expected method to be one of {', '.join(METHODS)}, got {method!r}.")
+    em = EmOptions(init, restarts, assignment, labels, accelerate, seed)
+    by_em = derivation.estimator.kind == "em" or method == "em"
+    if em.is_given and not by_em:
+        raise ValueError(
+            "`init`, `restarts`, `assignment`, `labels` and `accelerate` are for EM; the derivation is of kind "
+            f"'{derivation.estimator.kind}'. Leave them out."
+        )
     try:
-        with watching(callback, progress):
+        with watching(callback, progress), running_em(em):
             return _fit(derivation, data, weights, fixed, start, method, by, missing, bounds)
     except Stopped as stop:
         state = stop.state
@@ -133,7 +157,7 @@ def _fit(
     table = data
     if not isinstance(data, Table):
         table = read_table(plan.model, data, weights, constants, plan.summed, missing)
-    return FitResult(derivation, table, solve_or_refuse(plan, table, constants, _start(plan, start), method))
+    return result_of(derivation, table, solve_or_refuse(plan, table, constants, _start(plan, start), method))
 
 
 def _fit_within(

@@ -12,6 +12,8 @@ from symmle.errors import DataError, NoMaximumError, NotConvergedError, NotDeriv
 from symmle.fitting.bracket import solve_one
 from symmle.fitting.closed import solve_closed, solve_score
 from symmle.fitting.edges import solve_with_edges
+from symmle.fitting.em import solve_em
+from symmle.fitting.em_options import options_now
 from symmle.fitting.faces import maximisers_on, refuse_unattained, solve_faces
 from symmle.fitting.homotopy import best_of_all
 from symmle.fitting.large import solve_large
@@ -62,6 +64,9 @@ def solve_or_refuse(
 def _solve_as_given(
     plan: Plan, table: Table, constants: dict[Symbol, Any], start: dict[str, float] | None, method: str
 ) -> Solution:
+    if plan.estimator.kind == "em" or method == "em":
+        refuse_other_size(plan, table)
+        return solve_em(plan, table, constants, start, options_now())
     try:
         refuse_separated(plan, table, constants)
         solution = solve(plan, table, constants, start, method)

@@ -1,0 +1,389 @@
+"""The maximum where something is not observed: EM from several starts, finished by Newton's method."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sympy import Interval, Piecewise, Symbol
+from sympy.functions.elementary.piecewise import ExprCondPair
+
+from symmle.compiling.data import Table
+from symmle.compiling.kernels import CONTEXT
+from symmle.errors import DataError, NoMaximumError, NotConvergedError, NotDerivedError
+from symmle.fitting.coordinates import Coordinate
+from symmle.fitting.em_guard import Guard
+from symmle.fitting.em_labels import Exchange, Weights, exchange_of, in_order
+from symmle.fitting.em_mstep import MStep
+from symmle.fitting.em_options import EmOptions
+from symmle.fitting.em_rows import BranchesOnRows, BranchLikelihood
+from symmle.fitting.em_run import End, Runner, Trail
+from symmle.fitting.em_search import TIE, Search, distinct_ends
+from symmle.fitting.em_starts import scale_of
+from symmle.fitting.large import compressed
+from symmle.fitting.plan import Plan
+from symmle.fitting.solution import Solution
+from symmle.fitting.surface_sums import _scalar_function
+from symmle.latent.problem import Labelled
+
+Array = NDArray[Any]
+RESTARTS = 8
+FEW, MANY = 4096, 1 << 15  # rows of the search and of the subsample, for larger tables
+
+
+@dataclass
+class LatentEnd:
+    """What a result keeps of the run: the trail of the best one, and how every start ended."""
+
+    trail: Trail
+    ends: list[End] = field(default_factory=list)
+    labels: Array | None = None
+    assignment: str = "soft"
+
+
+class Compiled:
+    """What EM needs of a plan, compiled once."""
+
+    def __init__(self, plan: Plan, problem: Labelled):
+        constants = [c for c in plan.declaration.constants if c not in plan.parameters]
+        self.model = BranchLikelihood(problem, plan.parameters, constants)
+        self.m_step = MStep(self.model)
+        self.weights = Weights(self.model)
+        self.exchange: Exchange = exchange_of(self.model)
+        where = list(problem.observed.where)
+        self._where = _scalar_function([*plan.parameters, *constants], [], where) if where else None
+
+    def is_allowed(self, theta: Sequence[float], constants: Sequence[float]) -> bool:
+        if self._where is None:
+            return True
+        return all(v > 0 for v in self._where(*theta, *constants))
+
+
+def compiled(plan: Plan) -> Compiled:
+    found = plan.__dict__.get("_em")
+    if found is None:
+        found = plan.__dict__["_em"] = Compiled(plan, plan.estimator.em)
+    return found  # type: ignore[no-any-return]
+
+
+def rows_for(
+    plan: Plan, table: Table, constants: Mapping[Symbol, Any], labels: Array | None = None
+) -> BranchesOnRows:
+    """The rows as they are, without compression."""
+    model = compiled(plan).model
+    sample = table.sample_of(model.columns)
+    numbers = [float(constants[c]) for c in model.constants]
+    return model.on([sample.columns[c] for c in model.columns], sample.weights, numbers, labels)
+
+
+def solve_em(
+    plan: Plan,
+    table: Table,
+    constants: dict[Symbol, Any],
+    start: dict[str, float] | None = None,
+    options: EmOptions | None = None,
+) -> Solution:
+    """The best end of EM from several starts, at a stationary point of the observed likelihood.
+
+    Raises
+    ------
+    NotDerivedError
+        Parameters that EM and Newton's method do not move: whole ones, ends of supports, constraints.
+    DataError
+        Fewer distinct rows than components.
+    NoMaximumError
+        Every start runs into a degenerate point, or l rises towards an edge of the parameter space.
+    """
+    problem, options = plan.estimator.em, options or EmOptions()
+    if problem is None:
+        raise NotDerivedError(f"{plan.name} has no latent structure that EM was derived for.")
+    options.check()
+    if not isinstance(problem, Labelled):
+        from symmle.fitting.em_conditional import solve_conditional
+
+        return solve_conditional(plan, table, constants, start, options)
+    _refuse(plan, problem)
+    parts = compiled(plan)
+    coordinates = coordinates_of(plan, table, constants)
+    labels = _labels(plan, table, problem, options.labels)
+    rows = rows_for(plan, table, constants, labels)
+    if labels is None:
+        ((columns, weights, _),) = compressed([(rows.columns, rows.weights, rows.n)])
+        if weights is not rows.weights:
+            rows = parts.model.on(columns, weights, rows.constants)
+    random = np.random.default_rng(20 if options.seed is None else options.seed)
+
+    def on(some: BranchesOnRows) -> Search:
+        runner = Runner(
+            some, parts.m_step, coordinates, lambda theta: parts.is_allowed(theta, some.constants)
+        )
+        guard = Guard(some, parts.weights, bool(problem.unbounded))
+        ways = (options.assignment, options.accelerate)
+        return Search(runner, guard, parts.weights, parts.exchange, random, *ways)
+
+    whole = on(rows)
+    small = rows.rows <= FEW
+    few = whole if small else on(_drawn(rows, FEW, random))
+    _refuse_few_values(plan, parts, few.guard)
+    if start is not None and all(str(p) in start for p in plan.parameters):
+        begun = [few.given([start[str(p)] for p in plan.parameters])]
+    else:
+        begun = few.begun(options.init, options.restarts or RESTARTS)
+    if options.assignment == "classification":
+        return _classified(plan, parts, whole, begun, constants, labels)
+    ends = [few.finished(e) if e.kind == "begun" else e for e in begun]
+    best = _best(plan, problem, ends)
+    if not small:
+        best = _on_all(whole, [on(_drawn(rows, MANY, random))] if rows.rows > 2 * MANY else [], best)
+        if best.kind not in ("maximum", "flat"):
+            best = _best(plan, problem, [best])
+    if start is None and labels is None:
+        best.theta = in_order(parts.exchange, parts.weights, best.theta, rows.constants)
+    return _solution(plan, problem, whole, best, ends, constants, labels, coordinates)
+
+
+# --- refusals ---
+
+
+def _refuse(plan: Plan, problem: Labelled) -> None:
+    declaration = problem.observed
+    free = set(plan.parameters)
+    if declaration.constraints:
+        raise NotDerivedError(
+            f"{plan.name} has latent structure and constraints: EM under constraints is not built."
+        )
+    if len(declaration.samples) != 1:
+        raise NotDerivedError(
+            f"{plan.name} has latent structure in several samples: EM for that is not built."
+        )
+    (part,) = declaration.samples
+    moving = [s for s in part.support.values() if s.free_symbols & free]
+    jumping = [
+        c
+        for b in problem.branches
+        for piece in b.density.atoms(Piecewise)
+        for c in piece.args
+        if isinstance(c, ExprCondPair) and c.cond.free_symbols & free
+    ]
+    if moving or jumping or part.inside:
+        raise NotDerivedError(
+            f"{plan.name}: the support of a component moves with parameters, where EM may stop at any point. "
+            "Nothing else is built yet for such mixtures."
+        )
+    for p in plan.parameters:
+        if not isinstance(plan.domain_of(p), Interval):
+            raise NotDerivedError(
+                f"{plan.name}: `{p}` has the domain {plan.domain_of(p)}: EM takes intervals."
+            )
+
+
+def _refuse_few_values(plan: Plan, parts: Compiled, guard: Guard) -> None:
+    most = max(len(group) for group in parts.exchange.classes)
+    if guard.rows.known is None and guard.rows.rows <= 4 * FEW and most > 1 and guard.distinct < most:
+        shown = "row" if len(guard.rows.columns) > 1 else "value"
+        raise DataError(
+            f"{plan.name}: {most} components need at least {most} distinct {shown}s; the data have "
+            f"{guard.distinct}. Take fewer components."
+        )
+
+
+def _labels(plan: Plan, table: Table, problem: Labelled, labels: Any) -> Array | None:
+    """The place of each row's branch, -1 where it is not known."""
+    if labels is None:
+        return None
+    sample = table.samples[0]
+    given = list(labels)
+    total = sample.rows + sample.offset if sample.index is None else None
+    if total is not None and len(given) != total:
+        raise DataError(
+            f"{plan.name}: {len(given)} labels for {total} rows. Pass one a row, None where unknown."
+        )
+    kept = given[sample.offset :] if sample.index is None else [given[int(i)] for i in sample.index]
+    names = {b.label: j for j, b in enumerate(problem.branches)}
+    found = np.full(len(kept), -1)
+    for row, label in enumerate(kept):
+        if label is None or (isinstance(label, float) and math.isnan(label)) or str(label) == "":
+            continue
+        text = (
+            str(int(label))
+            if isinstance(label, (int, float, np.number)) and label == int(label)
+            else str(label)
+        )
+        if text not in names:
+            raise DataError(
+                f"{plan.name}: row {sample.row_number(row)} has the label {label!r}; the branches are "
+                f"{', '.join(names)}, and None stands for an unknown one."
+            )
+        found[row] = names[text]
+    return found
+
+
+# --- coordinates and rows ---
+
+
+def coordinates_of(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> list[Coordinate]:
+    """Free coordinates of the domains; a real line in units of the spread of the data."""
+    sample = table.samples[0]
+    spread = max((scale_of(_some(c)) for c in sample.columns.values()), default=1.0) or 1.0
+    found = []
+    for p in plan.parameters:
+        domain = plan.domain_of(p)
+        if domain.free_symbols - set(constants):
+            raise NotDerivedError(
+                f"{plan.name}: the domain of `{p}` names parameters: EM for that is not built."
+            )
+        low, high = (float(plan.scalar(end, constants)) for end in (domain.start, domain.end))
+        line = math.isinf(low) and math.isinf(high)
+        found.append(Coordinate(low, high, 0.0, spread) if line else Coordinate(low, high))
+    return found
+
+
+def _some(column: Array) -> Array:
+    return column[:: max(1, len(column) // 4096)]
+
+
+def _drawn(rows: BranchesOnRows, count: int, random: np.random.Generator) -> BranchesOnRows:
+    chosen = np.sort(random.integers(0, rows.rows, count))
+    return rows.model.on(
+        [c[chosen] for c in rows.columns],
+        None if rows.weights is None else rows.weights[chosen],
+        rows.constants,
+        None if rows.known is None else rows.known[chosen],
+    )
+
+
+# --- the best ---
+
+
+def _best(plan: Plan, problem: Labelled, ends: Sequence[End]) -> End:
+    maxima = [e for e in ends if e.kind in ("maximum", "flat")]
+    edges = [e for e in ends if e.kind == "edge"]
+    best = max(maxima, key=lambda e: e.height, default=None)
+    over = max(edges, key=lambda e: e.height, default=None)
+    if best is not None:
+        tied = [e for e in maxima if e.height >= best.height - TIE * (1 + abs(best.height))]
+        best = next((e for e in tied if e.kind == "maximum"), best)
+        if over is None or problem.unbounded or over.height <= best.height + TIE * (1 + abs(best.height)):
+            return best
+    if over is not None:
+        if _is_attained(plan, over):
+            return replace(over, kind="maximum", note=f"on the edge {over.note}")
+        limit: dict[str, Any] = {str(p): v for p, v in zip(plan.parameters, over.theta, strict=True)}
+        limit["log_likelihood"] = over.height
+        inside = "" if best is None else f" (the highest maximum inside has {best.height:.10g})"
+        raise NoMaximumError(
+            f"{plan.name}: the likelihood has no maximum on this data: it rises to {over.height:.10g} as "
+            f"{over.note}, which is not attained{inside}. Fewer components may do.",
+            supremum=limit,
+        )
+    collapsed = [e for e in ends if e.kind == "collapsed"]
+    if collapsed:
+        why = problem.unbounded or "a component contracts to a single point"
+        raise NoMaximumError(
+            f"{plan.name}: every one of {len(ends)} starts ran into a degenerate point, where a component rests on "
+            f"fewer than two distinct rows or is a million times narrower than the data ({why}); no local maximum "
+            "was met. Take fewer components, or ones that share their scale.",
+        )
+    last = max(ends, key=lambda e: e.height)
+    values = {str(p): v for p, v in zip(plan.parameters, last.theta, strict=False)}
+    raise NotConvergedError(
+        f"{plan.name}: {last.note or 'EM ended without a maximum'}; the best log-likelihood met is "
+        f"{last.height:.10g}. Pass a start near the maximum.",
+        result={"estimates": values, "log_likelihood": last.height},
+    )
+
+
+def _is_attained(plan: Plan, end: End) -> bool:
+    """Whether every parameter next to an end of its domain may be there."""
+    return False
+
+
+def _on_all(whole: Search, between: Sequence[Search], best: End) -> End:
+    """The maximum on a subsample carried to all rows: by Newton's method, or by EM where that does not climb."""
+    theta = best.theta
+    for search in between:
+        up = search.runner.climbed(theta)
+        theta = theta if up is None else up.theta
+    up = whole.runner.climbed(theta, 1e-8) if best.kind == "maximum" else None
+    if up is not None and not whole.guard.collapsed(up.theta):
+        best.trail.add(up.height, up.theta)
+        found = replace(best, theta=list(up.theta), height=up.height, steps=best.steps + up.steps)
+        found.gradient, found.condition = up.gradient, up.condition
+        return found
+    begun = End(list(theta), whole.runner.value(theta), "begun", best.start, trail=best.trail)
+    return whole.finished(begun)
+
+
+def _solution(
+    plan: Plan,
+    problem: Labelled,
+    whole: Search,
+    best: End,
+    ends: Sequence[End],
+    constants: dict[Symbol, Any],
+    labels: Array | None,
+    coordinates: Sequence[Coordinate],
+) -> Solution:
+    values = {p: CONTEXT.mpf(v) for p, v in zip(plan.parameters, best.theta, strict=True)}
+    found = Solution({**constants, **values}, "em", iterations=best.steps)
+    met = distinct_ends([e for e in ends if e.kind == "maximum"])
+    fallen = sum(e.kind == "collapsed" for e in ends)
+    count = f"{len(ends)} {'start' if len(ends) == 1 else 'starts'}"
+    said = [f"EM from {count} (the best: {best.start}), finished by Newton's method."]
+    if fallen:
+        said.append(f"{fallen} of the starts ended at a collapsed component and were replaced.")
+    if problem.unbounded or fallen:
+        found.unbounded = True
+        why = problem.unbounded or "a component may contract to a point"
+        said.append(f"A local maximum of an unbounded likelihood: {why.rstrip('.')}.")
+    if best.kind == "flat":
+        found.unique = False
+        said.append(f"The maximum is not one point: {best.note}.")
+    found.status = " ".join(said)
+    found.latent = LatentEnd(best.trail, list(ends), labels)
+    found.starts = len(ends)
+    found.maxima = [
+        ({str(p): float(v) for p, v in zip(plan.parameters, e.theta, strict=True)}, e.height) for e in met
+    ]
+    return found
+
+
+def _classified(
+    plan: Plan,
+    parts: Compiled,
+    whole: Search,
+    begun: Sequence[End],
+    constants: dict[Symbol, Any],
+    labels: Any,
+) -> Solution:
+    """Maximum of sum_i max_j log w_j f_j(x_i): no maximum of the likelihood, and called so."""
+    ends = []
+    for end in begun:
+        if end.kind != "begun":
+            ends.append(end)
+            continue
+        trail = Trail()
+        theta = whole.runner.classified(end.theta, 500, trail)
+        kind = "collapsed" if whole.guard.collapsed(theta) else "classification"
+        ends.append(End(theta, trail.heights[-1], kind, end.start, trail.steps, trail=trail))
+    good = [e for e in ends if e.kind == "classification"]
+    if not good:
+        raise NoMaximumError(f"{plan.name}: under hard assignment every start ends at a collapsed component.")
+    best = max(good, key=lambda e: e.height)
+    if labels is None:
+        best.theta = in_order(parts.exchange, parts.weights, best.theta, whole.runner.rows.constants)
+    values = {p: CONTEXT.mpf(v) for p, v in zip(plan.parameters, best.theta, strict=True)}
+    found = Solution({**constants, **values}, "classification maximum likelihood", iterations=best.steps)
+    found.status = (
+        f"Classification maximum likelihood: each row belongs to its likeliest branch (classification log-likelihood "
+        f"{best.height:.10g}). This is not the maximum of the likelihood."
+    )
+    found.latent = LatentEnd(best.trail, list(ends), labels, assignment="classification")
+    return found
+
+
+__all__ = ["LatentEnd", "compiled", "rows_for", "solve_em"]
