@@ -168,7 +168,7 @@ class Run:
         self.trace.attempt(Attempt("latent structure", True, "", spent))
         likelihood = build_likelihood(em.observed)
         self.outcome.likelihood, self.outcome.score = likelihood, ScoreSystem(likelihood)
-        for step in steps_of(declaration, em):
+        for step in steps_of(declaration, em, self._solve_block):
             self.trace.add(step)
         notes = (f"the likelihood has no bound: {em.unbounded}",) if getattr(em, "unbounded", "") else ()
         equations = tuple(Equation(p, e) for p, e in self.outcome.score.equations.items())
@@ -176,7 +176,7 @@ class Run:
         if likelihood.has_residual or notes:
             return True
         self.progress("solving the likelihood equations of the marginal")
-        part = attempt_within(min(4.0, seconds_left() / 3), self._solve_part, em.observed)
+        part = attempt_within(min(2.5, seconds_left() / 3), self._solve_part, em.observed)
         if isinstance(part, GaveUp):
             self.trace.attempt(Attempt("the marginal in closed form", False, part.reason))
         elif part.estimator.kind == "closed form" and part.estimator.points[0].certificate is not None:

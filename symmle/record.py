@@ -22,6 +22,11 @@ class Relation(Enum):
     THEOREM = "theorem"  # a certificate stands for it
     ALLOWED = "allowed"  # every row satisfies all of before exactly where all of after hold
     SIGN = "sign"  # before[k] has the sign after[k] (1, -1, or 0 for identically zero) on the allowed set
+    MARGINAL = "marginal"  # after[0] is before summed or integrated over what was not observed
+    EXPECTATION = "expectation"  # after[k] is the conditional expectation that stands in column subject[k]
+    SURROGATE = "surrogate"  # after[0] is the expected complete-data log-likelihood
+    UPDATE = "update"  # after[k] is the value of subject[k] that maximises before[0], one after the other
+    ASCENT = "ascent"  # an update never lowers the log-likelihood
     MAXIMUM = "maximum"  # after[k] is the value of subject[k] that maximises l, whatever the other parameters
 
 

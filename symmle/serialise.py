@@ -57,6 +57,7 @@ def _load_certifiers() -> None:
     package = "symmle.certify"
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__, package + "."):
         importlib.import_module(module.name)
+    importlib.import_module("symmle.latent.problem")
 
 
 def _find_record_class(name: str) -> type | None:

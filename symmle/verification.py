@@ -17,12 +17,20 @@ from sympy import Add, Eq, Expr, Interval, Symbol, log, oo
 from symmle.algebra import Rows, compile_expression, is_close
 from symmle.declare.declaration import Declaration
 from symmle.estimator import Certificate
+from symmle.latent.problem import Conditional, Labelled
 from symmle.likelihood import Likelihood, build_likelihood
 from symmle.record import Relation, Step
 from symmle.sample import Mean
 from symmle.sampling import RandomPoints, as_numbers
 from symmle.strategies.problem import real_part
 from symmle.verification_edges import check_allowed, check_maximum, check_sign
+from symmle.verification_latent import (
+    check_ascent,
+    check_expectation,
+    check_marginal,
+    check_surrogate,
+    check_update,
+)
 
 DIGITS = 30
 Point = tuple[dict[Symbol, Any], list[Rows]]
@@ -62,11 +70,20 @@ class Verifier:
         self.declaration = declaration
         self.likelihood = likelihood
         self.seed = seed
+        self.em: Labelled | Conditional | None = None
+        self.declared: Declaration | None = None  # with what was not observed
+        self.update: Step | None = None  # the M-step that was met
 
     def verify(self, steps: Sequence[Step]) -> Verification:
         current, checks = self, []
         with mpmath.workdps(DIGITS + 15):
             for step in steps:
+                em = step.detail("em")
+                if isinstance(em, Labelled | Conditional):  # the steps that follow are of the marginal
+                    current = Verifier(em.observed, build_likelihood(em.observed), self.seed)
+                    current.em, current.declared = em, step.detail("declared")  # type: ignore[assignment]
+                if step.relation is Relation.UPDATE:
+                    current.update = step
                 checks.append(current._check(step))
                 changed = step.detail("declaration")
                 if isinstance(changed, Declaration):  # the steps that follow are in other coordinates
@@ -397,6 +414,11 @@ _CHECKERS: dict[Relation, Callable[[Verifier, Step], tuple[bool, str]]] = {
     Relation.IMPLIED: _implied,
     Relation.THEOREM: _theorem,
     Relation.ALLOWED: check_allowed,
+    Relation.MARGINAL: check_marginal,
+    Relation.EXPECTATION: check_expectation,
+    Relation.SURROGATE: check_surrogate,
+    Relation.UPDATE: check_update,
+    Relation.ASCENT: check_ascent,
     Relation.SIGN: check_sign,
     Relation.MAXIMUM: check_maximum,
 }

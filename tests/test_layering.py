@@ -25,7 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("strategies", "latent"),
     ("certify", "existence"),
     ("reductions",),
-    ("engine", "verification_edges"),
+    ("engine", "verification_edges", "verification_latent"),
     ("verification",),
     ("report",),
     ("compiling",),

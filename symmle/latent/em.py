@@ -31,16 +31,17 @@ def labelled(declaration: Declaration, branches: tuple[Branch, ...], solve: Solv
     m_step, indicators = labelled_m_step(declaration, branches)
     blocks = tuple(one_label_a_row(solve(d), indicators) for d in split_blocks(m_step))
     spike = attempt_within(6.0, find_spike, declaration, branches)
-    text, scales = ("", ()) if spike is None or isinstance(spike, GaveUp) else (spike.text, spike.scales)
+    known = spike is not None and not isinstance(spike, GaveUp)
     return Labelled(
         branches,
         indicators,
         observed_declaration(declaration, branches),
         m_step,
         together(m_step, blocks),
-        text,
+        spike.text if known else "",
         blocks,
-        scales,
+        spike.scales if known else (),
+        {**dict(spike.path), spike.q: spike.end} if known else {},
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sympy import Expr, Symbol
 
 from symmle.declare.declaration import Declaration
+from symmle.serialise import register
 
 if TYPE_CHECKING:
     from symmle.estimator import Estimator
@@ -25,6 +26,7 @@ class Unmatched:
     reason: str
 
 
+@register
 @dataclass(frozen=True)
 class Branch:
     """One value of the latent label: P(label) and the law of a row that has it.
@@ -40,6 +42,7 @@ class Branch:
     columns: dict[Symbol, Symbol]
 
 
+@register
 @dataclass(frozen=True)
 class Block:
     """Parameters of the M-step that stand together, apart from all others, and the engine's answer."""
@@ -49,6 +52,7 @@ class Block:
     steps: tuple[Step, ...] = ()
 
 
+@register
 @dataclass(frozen=True)
 class Labelled:
     """A finite latent structure: f(x) = sum_j weight_j density_j.
@@ -67,8 +71,11 @@ class Labelled:
     unbounded: str = ""  # why the likelihood has no bound, with the path
     blocks: tuple[Block, ...] = ()  # m_step and estimator, by parameters that do not meet
     free_scales: tuple[Symbol, ...] = ()  # parameters that go to the edge of their domain on that path
+    # that path: values in the columns of the one row, then the ends that parameters go to
+    collapse: dict[Symbol, Expr] = field(default_factory=dict)
 
 
+@register
 @dataclass(frozen=True)
 class Conditional:
     """A continuous latent variable z whose law given x is an exponential family.

@@ -167,6 +167,11 @@ RELATIONS = {
     Relation.ALLOWED: "This holds for every observation exactly where",
     Relation.SIGN: "The sign is",
     Relation.MAXIMUM: "The log-likelihood is largest at",
+    Relation.MARGINAL: "Summed over what was not observed,",
+    Relation.EXPECTATION: "Given the data, the expectation is",
+    Relation.SURROGATE: "The expected complete-data log-likelihood is",
+    Relation.UPDATE: "It is largest at",
+    Relation.ASCENT: "The log-likelihood does not fall.",
 }
 
 LEAST_ROUTES = {
