@@ -34,6 +34,7 @@ from sympy import (
     erf,
     erfc,
     exp,
+    expand_mul,
     factor,
     factorial,
     gamma,
@@ -42,6 +43,7 @@ from sympy import (
     loggamma,
     meijerg,
     polygamma,
+    powsimp,
     sqrt,
     trigamma,
     uppergamma,
@@ -192,6 +194,11 @@ def _stable(node: Expr) -> Expr:
         order = arguments[0] if isinstance(node, polygamma) else S(int(isinstance(node, trigamma)))
         return polygamma_(order, arguments[-1])  # type: ignore[no-any-return]
     rebuilt = node.func(*arguments)
+    if isinstance(rebuilt, Mul) and rebuilt.has(
+        log_upper_
+    ):  # exp(M_2) exp(-M_1), either of which may underflow
+        terms = Add.make_args(expand_mul(rebuilt, deep=False))
+        rebuilt = Add(*(powsimp(term, combine="exp") for term in terms))
     return _stable_add(rebuilt) if isinstance(rebuilt, Add) else rebuilt
 
 
@@ -278,12 +285,26 @@ def scalar_functions() -> dict[str, Any]:
     def log_of_ndtr(z: Any) -> Any:
         return c.log(c.erfc(-z / c.sqrt(2)) / 2)
 
+    largest = c.mpf(2) ** 512
+
+    def exponential(y: Any) -> Any:
+        """exp(y); 0 or oo far out, where y modulo log 2 would take as many digits as y has."""
+        if not isinstance(y, c.mpc) and abs(y) > largest:
+            return c.inf if y > 0 else c.zero
+        return c.exp(y)
+
+    def exponential_less_one(y: Any) -> Any:
+        if not isinstance(y, c.mpc) and abs(y) > largest:
+            return c.inf if y > 0 else -c.one
+        return c.expm1(y)
+
     names.update(
+        exp=exponential,
         symmle_undefined=lambda zero: c.nan,
         symmle_log1p=lambda y: c.log(1 + y),
-        symmle_expm1=c.expm1,
-        symmle_log1mexp=lambda y: c.log(-c.expm1(y)),
-        symmle_softplus=lambda y: c.log(1 + c.exp(y)),
+        symmle_expm1=exponential_less_one,
+        symmle_log1mexp=lambda y: c.log(-exponential_less_one(y)),
+        symmle_softplus=lambda y: c.log(1 + exponential(y)),
         symmle_ive=lambda v, z: c.besseli(v, z) * c.exp(-abs(z)),
         symmle_kve=lambda v, z: c.besselk(v, z) * c.exp(z),
         symmle_logndtr=log_of_ndtr,
