@@ -10,6 +10,10 @@ from symmle.likelihood import Likelihood
 from symmle.logarithm import separate
 from symmle.sample import Mean, SampleOperator
 
+# Operations beyond which derivatives are left as they are: products of many sums have thousands of terms, of which
+# none separates. Second derivatives of SHORT ones are split even where that makes them longer.
+LONG, SHORT = 600, 150
+
 
 def split_means(expression: Expr, parameters: frozenset[Symbol] = frozenset()) -> Expr:
     """Every Mean(h) as sum coefficient * Mean(g), parameters outside where they separate.
@@ -50,15 +54,22 @@ class ScoreSystem:
     def equations(self) -> dict[Symbol, Expr]:
         l = self.likelihood.log_likelihood
         free = frozenset(self.likelihood.parameters)
-        return {p: _collected(split_means(l.diff(p), free)) for p in self.parameters}
+        slopes = {p: l.diff(p) for p in self.parameters}
+        return {p: s if s.count_ops() > LONG else _collected(split_means(s, free)) for p, s in slopes.items()}
 
     @cached_property
     def hessian(self) -> Matrix:
-        free = frozenset(self.likelihood.parameters)
-        rows = [
-            [split_means(self.equations[p].diff(q), free) for q in self.parameters] for p in self.parameters
-        ]
-        return Matrix(rows)
+        l, free = self.likelihood.log_likelihood, frozenset(self.likelihood.parameters)
+
+        def second(p: Symbol, q: Symbol) -> Expr:
+            found = self.equations[p].diff(q)
+            if (size := found.count_ops()) > SHORT:
+                plain = l.diff(p).diff(q)
+                if size > LONG or plain.count_ops() < size:
+                    return plain  # type: ignore[no-any-return]
+            return split_means(found, free)
+
+        return Matrix([[second(p, q) for q in self.parameters] for p in self.parameters])
 
 
 def _collected(expression: Expr) -> Expr:
