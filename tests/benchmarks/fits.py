@@ -45,19 +45,22 @@ def peers_of(law: Law, wanted: list[str]) -> dict[str, Program]:
 
 
 class Ours:
-    """`fit(derivation, data)`, estimates only; keeps the status of the last fit."""
+    """`fit(derivation, data)`, estimates only; keeps the last result, whose status is made when it is read."""
 
     def __init__(self, law: Law):
-        self.law, self.status = law, ""
+        self.law = law
+        self.result: Any = None
         self.derive_time, _, self.derivation = turns.timed(lambda: derive(Model.from_dict(law.declaration())))
 
     def __call__(self, columns: Columns) -> Estimates:
         if self.law.groups:
             return dict(fit(self.derivation, columns, by="g").estimates)
-        result = fit(self.derivation, columns["x"])
-        estimates = dict(result.estimates)
-        self.status = result.status
-        return estimates
+        self.result = fit(self.derivation, columns["x"])
+        return dict(self.result.estimates)
+
+    @property
+    def status(self) -> str:
+        return "" if self.result is None else str(self.result.status)
 
     def passes(self) -> str:
         found = re.search(r"(\d+) pass", self.status)
@@ -66,6 +69,7 @@ class Ours:
     def memory(self, columns: Columns) -> float:
         """The most memory that a fit holds at a time, the data among it, over the data."""
         data = sum(c.nbytes for c in columns.values())
+        self.result = None
         tracemalloc.start()
         self(columns)
         _, peak = tracemalloc.get_traced_memory()
