@@ -15,11 +15,28 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sympy import Add, Dummy, Expr, Function, Integer, Mul, Pow, S, Sum, Symbol, cse, exp, lambdify, log
+from sympy import (
+    Add,
+    Dummy,
+    Expr,
+    Function,
+    Integer,
+    Mul,
+    Pow,
+    S,
+    Sum,
+    Symbol,
+    cancel,
+    cse,
+    exp,
+    expand,
+    lambdify,
+    log,
+)
 
 from symmle.algebra.series import with_series
 from symmle.compiling.derivatives import row_derivatives
-from symmle.compiling.kernels import RowPrinter, expm1_, log1mexp_, row_functions, softplus_, stable
+from symmle.compiling.kernels import RowPrinter, expm1_, log1mexp_, log1p_, row_functions, softplus_, stable
 from symmle.compiling.series import add_up_in_doubles
 
 Array = NDArray[Any]
@@ -60,14 +77,47 @@ def with_powers_as_exponentials(e: Expr, columns: Iterable[Symbol] = ()) -> Expr
     )
 
 
-def prepared(e: Expr, columns: Iterable[Symbol]) -> Expr:
-    """The function as rows are evaluated: stable, its squares completed.
+def prepared(e: Expr, columns: Iterable[Symbol], lines: list[Expr] | None = None) -> Expr:
+    """The function as rows are evaluated: stable, its squares completed, its lines as multiples of those in `lines`.
 
     log(1 + exp(y)) goes by way of exp(y), which the derivatives need too; beyond y = 709 it is not finite.
     """
     e = with_powers_as_exponentials(_squared(e, set(columns)), columns)
     e = e.replace(lambda p: isinstance(p, log) and p.args[0].is_Mul, lambda p: _opened_log(p, set(columns)))
-    return stable(e).replace(lambda p: p.func == softplus_, lambda p: log(1 + exp(p.args[0])))
+    e = stable(e).replace(lambda p: p.func == softplus_, lambda p: log(1 + exp(p.args[0])))
+    return _lines(e, set(columns), [] if lines is None else lines)
+
+
+def _lines(e: Expr, columns: set[Symbol], known: list[Expr]) -> Expr:
+    """Every a x + b in one form, so that it is shared: a multiple of a known one; a (x - r); else a x + b."""
+
+    def canonical(node: Expr) -> Expr:
+        mine = columns & node.free_symbols
+        if len(mine) != 1:
+            return node
+        (x,) = mine
+        opened = expand(node)
+        a, b = opened.coeff(x), opened.coeff(x, 0)
+        if a == 0 or (a.free_symbols | b.free_symbols) & columns or expand(opened - a * x - b) != 0:
+            return node
+        for line in known:
+            ratio = cancel(opened / line)
+            if not ratio.free_symbols & columns and ratio.is_nonzero is not False:
+                return ratio * line
+        r = cancel(-b / a)
+        if r.is_polynomial(*r.free_symbols):
+            known.append(x - r)
+            return a * (x - r)
+        known.append(a * x + b)
+        return known[-1]
+
+    def small(node: Expr) -> bool:
+        return isinstance(node, Add) and len(node.args) <= 4 and bool(node.free_symbols & columns)
+
+    e = e.replace(small, canonical)
+    return e.replace(
+        lambda n: n.func == log1p_ and n.args[0].has(Add), lambda n: log(canonical(1 + n.args[0]))
+    )
 
 
 def _opened_log(e: Expr, columns: set[Symbol]) -> Expr:
@@ -163,7 +213,7 @@ class RowSums:
         self._known = [names[p] for p in parameters]
         count = len(functions)
         written = [prepared(e, columns).xreplace(names) for e in (*functions, *statistics)]
-        written = _with_few_exponentials(written)
+        written = _with_few_functions(written, data)
         bodies, self._kept_names, kept = _kept_apart(written[:count], data, set(self._known))
         self._bodies = bodies
         self._columns = [names[c] for c in columns]
@@ -391,8 +441,11 @@ class _Pool:
         return sum(abs(int(p)) if p.is_Integer else 1 for p in powers) - 1
 
 
-def _with_few_exponentials(bodies: Sequence[Expr]) -> list[Expr]:
-    """exp(2 y) as exp(y)**2, and exp(y) as 1 + expm1(y) where expm1(y) is wanted too."""
+def _with_few_functions(bodies: Sequence[Expr], data: set[Symbol]) -> list[Expr]:
+    """exp(2 y) as exp(y)**2, exp(y) as 1 + expm1(y) where expm1(y) is wanted too, one 1/y for all its powers."""
+
+    def inverted(e: Expr) -> Expr:
+        return inverse_(e.base) ** -e.exp if e.base.free_symbols & data else e  # type: ignore[attr-defined, no-any-return]
 
     def primitive(e: Expr) -> Expr:
         content, rest = e.args[0].as_content_primitive()
@@ -402,6 +455,9 @@ def _with_few_exponentials(bodies: Sequence[Expr]) -> list[Expr]:
         return exp_(rest * (content / whole)) ** whole  # type: ignore[no-any-return]
 
     found = [b.replace(lambda e: isinstance(e, exp), primitive) for b in bodies]
+    found = [
+        b.replace(lambda e: isinstance(e, Pow) and e.exp.is_Integer and e.exp < 0, inverted) for b in found
+    ]
     precise = {e.args[0] for b in found for e in b.atoms(Function) if e.func == expm1_}
     if not precise:
         return found

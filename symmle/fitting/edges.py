@@ -20,6 +20,7 @@ from symmle.errors import NoMaximumError, NotConvergedError, NotDerivedError, Sy
 from symmle.fitting.bracket import roots_of, solve_one
 from symmle.fitting.closed import solve_closed
 from symmle.fitting.edges_frame import Frame, frames_of
+from symmle.fitting.edges_large import keep_rise, solve_large_inside
 from symmle.fitting.edges_paths import Verdict, examine, maximised, profile_over_gaps
 from symmle.fitting.newton import (
     MOST_PARAMETERS,
@@ -74,6 +75,10 @@ def solve_with_edges(
     NotDerivedError
         No parameter can be solved for at an edge, so that the edge is not looked at.
     """
+    if start is None:
+        quick = solve_large_inside(plan, table, constants)
+        if quick is not None:
+            return quick
     if plan.is_proved:
         proved = _as_proved(plan, table, constants, start)
         if proved is not None:
@@ -135,6 +140,7 @@ def solve_with_edges(
     )
     solution.starts, solution.maxima = tried, maxima_of(surface, done)
     if unbounded is not None:
+        keep_rise(plan, unbounded.frame, unbounded.t)
         solution.unbounded = True
         solution.status = (
             f"The likelihood grows without bound as {unbounded.path}. The estimates are the largest interior local "

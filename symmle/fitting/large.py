@@ -47,22 +47,28 @@ class Ascent:
     condition: float = math.inf
 
 
-def solve_large(plan: Plan, table: Table, constants: dict[Symbol, Any], threads: int = 1) -> Solution | None:
-    """The maximum by few passes over many rows, or None where the careful ways are to be taken."""
+def solve_large(
+    plan: Plan, table: Table, constants: dict[Symbol, Any], threads: int = 1, moving: bool = False
+) -> Solution | None:
+    """The maximum by few passes over many rows, or None where the careful ways are to be taken.
+
+    With `moving` also inside a support that moves with parameters: the caller looks at its edges.
+    """
     if table.rows < LARGE and not _is_costly(plan):
         return None
-    coordinates = _coordinates(plan, constants)
+    coordinates = _coordinates(plan, constants, moving)
     if coordinates is None:
         return None
     model = _model(plan)
     numbers = [float(constants[c]) for c in model.constants]
     rows = compressed(rows_of(table, plan.derivation.likelihood))
     random = np.random.default_rng(20)
-    few = _drawn(rows, FEW, random)
+    few = _drawn(rows, FEW, random, moving)
     trials = _trials(coordinates, few, random)
     full = model.on(rows, numbers, threads)
     starts = 1 if plan.is_proved else STARTS
-    if model.is_separable or sum(len(columns[0]) for columns, _, _ in rows) <= MANY:
+    left = sum(len(columns[0]) for columns, _, _ in rows)
+    if model.is_separable or left <= MANY:
         end = _search(
             full, coordinates, trials, starts, CLOSE if starts == 1 else ROUGH
         )  # a pass costs nothing
@@ -72,12 +78,27 @@ def solve_large(plan: Plan, table: Table, constants: dict[Symbol, Any], threads:
         start = _search(model.on(few, numbers), coordinates, trials, starts)
         if start is None:
             return None
+        if left <= 4 * MANY:  # a subsample would save nothing
+            return _solution(
+                plan, table, constants, coordinates, climb(full, coordinates, start.theta, CLOSE), full
+            )
         count = min(max(MANY, table.rows // 40), MORE)
-        subsample = model.on(_drawn(rows, count, random), numbers)
+        subsample = model.on(_drawn(rows, count, random, moving), numbers)
         middle = climb(subsample, coordinates, start.theta, FAIR)
         if middle is None:
             return None
         end = _finish(full, subsample, coordinates, middle.theta)
+    return _solution(plan, table, constants, coordinates, end, full)
+
+
+def _solution(
+    plan: Plan,
+    table: Table,
+    constants: dict[Symbol, Any],
+    coordinates: Sequence[Coordinate],
+    end: Ascent | None,
+    full: SumsOnRows,
+) -> Solution | None:
     if end is None:
         return None
     values = {p: CONTEXT.mpf(v) for p, v in zip(plan.parameters, end.theta, strict=True)}
@@ -118,17 +139,21 @@ def _finish(
         values, inverse = _inverse(near[2])
         move = inverse @ here
         if values[-1] < -BEND and math.sqrt(max(float(here @ move), 0.0)) < GUIDED:
-            nearer = t + _guided(guide, t, here, inverse, move)
-            there = free.curves(nearer)
-            if there is not None:
+            t = t + _guided(guide, t, here, inverse, move)
+            for step in range(2, 5):
+                there = free.curves(t)
+                if there is None:
+                    break
                 g, h = there
                 values, inverse = _inverse(h)
                 move = inverse @ g
                 length = math.sqrt(max(float(g @ move), 0.0))
-                if values[-1] < -BEND and length < CLOSE_GUIDED and np.abs(t).max() < FAR:
-                    end = nearer + _guided(guide, nearer, g, inverse, move)
-                    return Ascent(free.theta(end), math.nan, 2, float(np.abs(g).max()), _condition(values))
-                theta = free.theta(nearer)
+                if values[-1] >= -BEND or length > GUIDED or np.abs(t).max() > FAR:
+                    break
+                theta = free.theta(t)
+                t = t + _guided(guide, t, g, inverse, move)
+                if length < CLOSE_GUIDED:
+                    return Ascent(free.theta(t), math.nan, step, float(np.abs(g).max()), _condition(values))
     return climb(full, coordinates, theta, CLOSE, subsample)
 
 
@@ -146,12 +171,12 @@ def _model(plan: Plan) -> LikelihoodSums:
     return made  # type: ignore[no-any-return]
 
 
-def _coordinates(plan: Plan, constants: dict[Symbol, Any]) -> list[Coordinate] | None:
+def _coordinates(plan: Plan, constants: dict[Symbol, Any], moving: bool = False) -> list[Coordinate] | None:
     """Free coordinates of plain open or closed intervals; None for every other space."""
     declaration = plan.declaration
     if declaration.where or declaration.constraints or declaration.latent or plan.auxiliary:
         return None
-    if plan.estimator.faces or plan.estimator.obstacle or plan._moving_supports:
+    if plan.estimator.faces or (not moving and (plan.estimator.obstacle or plan._moving_supports)):
         return None
     found = []
     for p in plan.parameters:
@@ -185,8 +210,8 @@ def _counted(values: Array, weights: Array | None, n: float) -> tuple[list[Array
     return [values], weights, n
 
 
-def _drawn(rows: Rows, count: int, random: np.random.Generator) -> Rows:
-    """Rows drawn at random, the least and the greatest of each column among them."""
+def _drawn(rows: Rows, count: int, random: np.random.Generator, ends: bool = False) -> Rows:
+    """Rows drawn at random; with `ends` the least and the greatest of each column among them."""
     found: Rows = []
     for columns, weights, n in rows:
         size = len(columns[0])
@@ -194,6 +219,8 @@ def _drawn(rows: Rows, count: int, random: np.random.Generator) -> Rows:
             found.append((columns, weights, n))
             continue
         chosen = random.integers(0, size, count)
+        if ends:
+            chosen[: 2 * len(columns)] = [int(f(c)) for c in columns for f in (np.argmin, np.argmax)]
         part = None if weights is None else weights[chosen]
         found.append(([c[chosen] for c in columns], part, float(count if part is None else part.sum())))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -381,16 +381,18 @@ def _rows_inside(
     return bool(np.all(gap > 0) if is_open else np.all(gap >= -slack))
 
 
+@lru_cache(maxsize=64)
+def _sign_of(expression: Expr) -> tuple[list[Any], Callable[..., Any], Callable[[], Any]]:
+    """Names, the value with the size of its terms in doubles, and the value at 240 bits when first wanted."""
+    names = sorted(expression.free_symbols, key=str)
+    terms = sum((abs(t) for t in Add.make_args(expression)), S.Zero)
+    precise = lru_cache(maxsize=1)(lambda: scalar_kernel(names, [expression]))  # type: ignore[arg-type]
+    return names, lambdify(names, [expression, terms], "numpy"), precise
+
+
 def _is_positive_on(expression: Expr, sample: Any, values: Numbers) -> bool:
     """Whether an expression is positive at every row; rows where doubles do not tell it are taken at 240 bits."""
-    names = sorted(expression.free_symbols, key=str)
-    if expression not in sample.cache:
-        terms = sum((abs(t) for t in Add.make_args(expression)), S.Zero)
-        sample.cache[expression] = (
-            lambdify(names, [expression, terms], "numpy"),
-            scalar_kernel(names, [expression]),  # type: ignore[arg-type]
-        )
-    quick, precise = sample.cache[expression]
+    names, quick, precise = _sign_of(expression)
     with np.errstate(all="ignore"):
         given = [sample.columns[n] if n in sample.columns else float(values[n]) for n in names]  # type: ignore[index]
         found, size = (np.broadcast_to(v, (sample.rows,)) for v in quick(*given))
@@ -402,7 +404,7 @@ def _is_positive_on(expression: Expr, sample: Any, values: Numbers) -> bool:
                 CONTEXT.mpf(float(sample.columns[n][row])) if n in sample.columns else values[n]
                 for n in names
             ]  # type: ignore[index]
-            if not precise(*at)[0] > 0:
+            if not precise()(*at)[0] > 0:
                 return False
     return True
 

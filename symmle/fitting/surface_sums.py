@@ -54,13 +54,14 @@ class _Sums:
     def __init__(self, columns: Sequence[Symbol], free: set[Symbol]):
         self.columns, self.free = set(columns), free
         self.n: Symbol = Dummy("n")
+        self.lines: list[Expr] = []
         self.fixed: dict[Expr, Symbol] = {}
         self.moving: dict[Expr, Symbol] = {}
 
     def of(self, g: Expr) -> Expr:
         """sum_i w_i g(x_i) in names of sums."""
         found = []
-        for coefficient, function in linear_parts(prepared(g, self.columns), self.columns):
+        for coefficient, function in linear_parts(prepared(g, self.columns, self.lines), self.columns):
             if not function.free_symbols & self.columns:
                 found.append(coefficient * function * self.n)
                 continue
