@@ -23,7 +23,6 @@ from symmle.fitting.em_options import EmOptions
 from symmle.fitting.em_rows import BranchesOnRows, BranchLikelihood
 from symmle.fitting.em_run import End, Runner, Trail
 from symmle.fitting.em_search import TIE, Search, distinct_ends
-from symmle.fitting.em_starts import scale_of
 from symmle.fitting.large import compressed
 from symmle.fitting.plan import Plan
 from symmle.fitting.solution import Solution
@@ -226,9 +225,10 @@ def _labels(plan: Plan, table: Table, problem: Labelled, labels: Any) -> Array |
 
 
 def coordinates_of(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> list[Coordinate]:
-    """Free coordinates of the domains; a real line in units of the spread of the data."""
+    """Free coordinates of the domains; a real line in units of the range of the data."""
     sample = table.samples[0]
-    spread = max((scale_of(_some(c)) for c in sample.columns.values()), default=1.0) or 1.0
+    ranges = [float(sample.maximum[c] / 2 - sample.minimum[c] / 2) for c in sample.columns]
+    spread = max(ranges, default=1.0) or 1.0
     found = []
     for p in plan.parameters:
         domain = plan.domain_of(p)
@@ -240,10 +240,6 @@ def coordinates_of(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> li
         line = math.isinf(low) and math.isinf(high)
         found.append(Coordinate(low, high, 0.0, spread) if line else Coordinate(low, high))
     return found
-
-
-def _some(column: Array) -> Array:
-    return column[:: max(1, len(column) // 4096)]
 
 
 def _drawn(rows: BranchesOnRows, count: int, random: np.random.Generator) -> BranchesOnRows:
@@ -260,7 +256,9 @@ def _drawn(rows: BranchesOnRows, count: int, random: np.random.Generator) -> Bra
 
 
 def _best(plan: Plan, problem: Labelled, ends: Sequence[End]) -> End:
-    maxima = [e for e in ends if e.kind in ("maximum", "flat")]
+    # where l has no bound only a maximum with a definite information is an answer
+    kinds = ("maximum",) if problem.unbounded else ("maximum", "flat")
+    maxima = [e for e in ends if e.kind in kinds]
     edges = [e for e in ends if e.kind == "edge"]
     best = max(maxima, key=lambda e: e.height, default=None)
     over = max(edges, key=lambda e: e.height, default=None)
@@ -269,9 +267,7 @@ def _best(plan: Plan, problem: Labelled, ends: Sequence[End]) -> End:
         best = next((e for e in tied if e.kind == "maximum"), best)
         if over is None or problem.unbounded or over.height <= best.height + TIE * (1 + abs(best.height)):
             return best
-    if over is not None:
-        if _is_attained(plan, over):
-            return replace(over, kind="maximum", note=f"on the edge {over.note}")
+    if over is not None and not (problem.unbounded and best is None):
         limit: dict[str, Any] = {str(p): v for p, v in zip(plan.parameters, over.theta, strict=True)}
         limit["log_likelihood"] = over.height
         inside = "" if best is None else f" (the highest maximum inside has {best.height:.10g})"
@@ -279,6 +275,15 @@ def _best(plan: Plan, problem: Labelled, ends: Sequence[End]) -> End:
             f"{plan.name}: the likelihood has no maximum on this data: it rises to {over.height:.10g} as "
             f"{over.note}, which is not attained{inside}. Fewer components may do.",
             supremum=limit,
+        )
+    flat = [e for e in ends if e.kind == "flat"]
+    if problem.unbounded and flat:
+        best = max(flat, key=lambda e: e.height)
+        limit = {str(p): v for p, v in zip(plan.parameters, best.theta, strict=True)}
+        raise NoMaximumError(
+            f"{plan.name}: the likelihood has no bound ({problem.unbounded}), and the only stationary points that were "
+            f"met are no isolated maxima: {best.note} (log-likelihood {best.height:.10g}). Take fewer components.",
+            supremum={**limit, "log_likelihood": math.inf},
         )
     collapsed = [e for e in ends if e.kind == "collapsed"]
     if collapsed:
@@ -295,11 +300,6 @@ def _best(plan: Plan, problem: Labelled, ends: Sequence[End]) -> End:
         f"{last.height:.10g}. Pass a start near the maximum.",
         result={"estimates": values, "log_likelihood": last.height},
     )
-
-
-def _is_attained(plan: Plan, end: End) -> bool:
-    """Whether every parameter next to an end of its domain may be there."""
-    return False
 
 
 def _on_all(whole: Search, between: Sequence[Search], best: End) -> End:

@@ -184,7 +184,7 @@ class BranchesOnRows:
     def _joint(self, low: int, high: int, theta: Sequence[float], out: Array) -> None:
         blocks = self.model._heights
         kept = self._keep("heights", blocks)
-        point = [*theta, *self.constants]
+        point = _numbers(theta, self.constants)
         found = blocks.call(*(c[low:high] for c in self.columns), *(k[low:high] for k in kept), *point)
         for a, value in zip(out, found, strict=True):
             a[...] = value
@@ -259,7 +259,7 @@ class BranchesOnRows:
         model, p = self.model, len(self.model.parameters)
         blocks = model.everything
         kept = self._keep("all", blocks)
-        point = [*map(float, theta), *self.constants]
+        point = _numbers(theta, self.constants)
         heights = []
         gradient, hessian = np.zeros(p), np.zeros((p, p))
         with np.errstate(all="ignore"):
@@ -304,6 +304,11 @@ class BranchesOnRows:
 
     def _weights(self, low: int, high: int) -> Array | None:
         return None if self.weights is None else self.weights[low:high]
+
+
+def _numbers(*groups: Sequence[float]) -> list[np.float64]:
+    """NumPy's doubles, which divide by 0 without an exception."""
+    return [np.float64(v) for group in groups for v in group]
 
 
 def _at(values: Any, r: Array) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -21,6 +21,8 @@ SHORT = 12  # iterations before starts are compared
 CYCLES = (0, 8, 24, 80, 250)  # of acceleration between attempts at Newton's method
 TIE = 1e-9  # log-likelihoods that differ by less, relative to 1 + |l|, are equal
 NEAR_EDGE = 34.0  # of a free coordinate: 1e-15 from the end
+LOOSE = 30.0  # standard error in free coordinates from which a parameter is as good as not determined
+SADDLES = 3  # left one after the other
 FLAT = 1e-7  # gradient per observation that counts as none where the Hessian is singular
 
 
@@ -138,11 +140,11 @@ class Search:
 
     # --- where it ends ---
 
-    def finished(self, end: End) -> End:
+    def finished(self, end: End, saddles: int = 0) -> End:
         """Acceleration and Newton's method until a stationary point, or the reason why there is none."""
         runner, trail = self.runner, end.trail
         theta, height, still = end.theta, end.height, False
-        if not self.accelerate:
+        if not self.accelerate and not saddles:
             theta = runner.em(theta, PLAIN, trail, 1e-15)
             height = runner.value(theta)
         for cycles in CYCLES:
@@ -153,16 +155,49 @@ class Search:
             up = runner.climbed(theta)
             if up is not None and up.height >= height - TIE * (1 + abs(height)):
                 if not self.guard.collapsed(up.theta):
+                    if self._is_loose(up.theta):
+                        ridge = self._merged(end, list(up.theta), up.height)
+                        if ridge is not None:
+                            return ridge
                     found = self._ended(end, up.theta, up.height, "maximum")
                     found.steps += up.steps
                     found.gradient, found.condition = up.gradient, up.condition
-                    trail.add(up.height, up.theta)
                     return found
             if still:
                 break
+        if saddles < SADDLES:
+            left = self._off_saddle(theta, height)
+            if left is not None:
+                return self.finished(replace(end, theta=left, height=runner.value(left)), saddles + 1)
         return self._without_newton(end, theta, height)
 
+    def _is_loose(self, theta: Sequence[float]) -> bool:
+        """Whether the information says next to nothing about some parameter."""
+        _, _, h = self.runner.free_derivatives(theta)
+        values = np.linalg.eigvalsh(h)
+        return bool(values[-1] * self.runner.n > -1.0 / LOOSE**2)
+
+    def _off_saddle(self, theta: list[float], height: float) -> list[float] | None:
+        """A higher point along the direction in which l is convex, where this one is stationary."""
+        t = self.runner.free(theta)
+        _, g, h = self.runner.free_derivatives(theta)
+        if t is None or not (np.isfinite(g).all() and np.isfinite(h).all()):
+            return None
+        values, vectors = np.linalg.eigh(h)
+        if not (values[-1] > 1e-6 and float(np.abs(g).max()) < 1e-4):
+            return None
+        best: tuple[float, list[float]] | None = None
+        for length in (0.3, -0.3, 0.05, -0.05, 0.01, -0.01):
+            trial = self.runner.inside(t + length * vectors[:, -1])
+            top = self.runner.value(trial)
+            if top > height and (best is None or top > best[0]):
+                best = (top, trial)
+        return None if best is None else best[1]
+
     def _ended(self, end: End, theta: Sequence[float], height: float, kind: str, note: str = "") -> End:
+        heights = end.trail.heights
+        if heights and math.isfinite(height) and height >= heights[-1]:
+            end.trail.add(height, theta)
         return End(list(theta), height, kind, end.start, end.trail.steps, trail=end.trail, note=note)
 
     def _without_newton(self, end: End, theta: list[float], height: float) -> End:
@@ -174,7 +209,7 @@ class Search:
             return edge
         _, g, h = self.runner.free_derivatives(theta)
         if np.isfinite(g).all() and np.isfinite(h).all():
-            if float(np.abs(g).max()) < FLAT and float(np.linalg.eigvalsh(h)[-1]) < 1e-7:
+            if float(np.abs(g).max()) < FLAT and abs(float(np.linalg.eigvalsh(h)[-1])) < 1e-7:
                 return self._ended(end, theta, height, "flat", "the data do not determine every parameter")
         return self._ended(end, theta, height, "failed", "neither EM nor Newton's method came to rest")
 
@@ -195,7 +230,11 @@ class Search:
                         continue
                     at, top, _ = self.runner.accelerated(trial, 100, Trail())
                     at, top = self._polished(at, top)
-                    if top >= height - TIE * (1 + abs(height)) and not self.guard.collapsed(at):
+                    pairs = zip(members[light], members[heavy], strict=True)
+                    together = all(math.isclose(at[i], at[j], rel_tol=1e-6) for i, j in pairs)
+                    if not together or self._at_end(at) is not None or self.guard.collapsed(at):
+                        continue
+                    if top >= height - TIE * (1 + abs(height)):
                         names = [self.runner.rows.model.problem.branches[j].label for j in (heavy, light)]
                         note = (
                             f"branches {names[0]} and {names[1]} coincide: one of them fewer explains the data, "
@@ -236,14 +275,12 @@ class Search:
     def _edge(self, end: End, theta: list[float], height: float) -> End | None:
         """The point next to an end of a domain towards which l rises."""
         runner = self.runner
+        place = self._at_end(theta)
+        if place is not None:
+            return self._ended(end, theta, height, "edge", self._towards(place, theta))
         t = runner.free(theta)
         if t is None:
-            ends = [
-                i
-                for i, (c, v) in enumerate(zip(runner.coordinates, theta, strict=True))
-                if v in (c.low, c.high)
-            ]
-            return self._ended(end, theta, height, "edge", self._towards(ends[0], theta)) if ends else None
+            return None
         for i in np.argsort(-np.abs(t)):
             c = runner.coordinates[i]
             if not (math.isfinite(c.low) or math.isfinite(c.high)) or abs(t[i]) < 3.0:
@@ -259,6 +296,15 @@ class Search:
                 at_t = runner.free(at)
                 if at_t is None or abs(at_t[i]) > 10.0:
                     return self._ended(end, at, top, "edge", self._towards(int(i), at))
+        return None
+
+    def _at_end(self, theta: Sequence[float]) -> int | None:
+        """The first parameter at an end of its domain, or so near that doubles hardly tell."""
+        for i, (c, v) in enumerate(zip(self.runner.coordinates, theta, strict=True)):
+            if not c.low < v < c.high:
+                return i
+            if math.isfinite(c.low) and math.isfinite(c.high) and abs(c.at(v)) > NEAR_EDGE - 4:
+                return i
         return None
 
     def _towards(self, i: int, theta: Sequence[float]) -> str:

@@ -1,0 +1,140 @@
+"""Random mixture data: EM is monotone, never crashes, and calls no collapsed component a success."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import gammaln, logsumexp
+from sympy import Expr, S, Symbol, exp, factorial, pi, sqrt
+
+from symmle import Mixture, Model, derive, fit
+from symmle.derivation import Derivation
+from symmle.errors import DataError, NoMaximumError
+
+Array = NDArray[np.float64]
+
+
+def _normal(x: Symbol, mu: Symbol, sigma: Symbol) -> Expr:
+    return exp(-((x - mu) ** 2) / (2 * sigma**2)) / (sigma * sqrt(2 * pi))
+
+
+@lru_cache
+def _derivation(kind: str, k: int) -> Derivation:
+    x, n = Symbol("x", real=True), Symbol("x", integer=True, nonnegative=True)
+    mu, sigma, rate = Symbol("mu", real=True), Symbol("sigma", positive=True), Symbol("lambda", positive=True)
+    if kind == "normal":
+        return derive(Model(_normal(x, mu, sigma), data=x).mixture(k))
+    if kind == "common":
+        means = [Symbol(f"mu_{j + 1}", real=True) for j in range(k)]
+        return derive(Mixture([_normal(x, m, sigma) for m in means], data={x: S.Reals}))
+    if kind == "poisson":
+        return derive(Model(exp(-rate) * rate**n / factorial(n), data={n: S.Naturals0}).mixture(k))
+    y = Symbol("x", positive=True)
+    return derive(Model(rate * exp(-rate * y), data=y).mixture(k))
+
+
+def _density(kind: str, data: Array, estimates: dict[str, float], k: int) -> Array:
+    """log f_j(x_i), written out by hand."""
+    rows = []
+    for j in range(1, k + 1):
+        if kind in ("normal", "common"):
+            sigma = estimates["sigma" if kind == "common" else f"sigma_{j}"]
+            mu = estimates[f"mu_{j}"]
+            rows.append(-0.5 * ((data - mu) / sigma) ** 2 - math.log(sigma) - 0.5 * math.log(2 * math.pi))
+        else:
+            rate = estimates[f"lambda_{j}"]
+            if kind == "poisson":
+                rows.append(data * math.log(rate) - rate - gammaln(data + 1))
+            else:
+                rows.append(math.log(rate) - rate * data)
+    return np.array(rows)
+
+
+def _weights(estimates: dict[str, float], k: int) -> Array:
+    if k == 2:
+        return np.array([estimates["w"], 1 - estimates["w"]])
+    w = [estimates[f"w_{j}"] for j in range(1, k)]
+    return np.array([*w, 1 - sum(w)])
+
+
+def _drawn(random: np.random.Generator) -> tuple[str, int, Array, float]:
+    kind = str(random.choice(["normal", "normal", "common", "poisson", "exponential"]))
+    k = int(random.choice([2, 2, 3]))
+    size = int(random.integers(20, 501))
+    label = random.choice(k, size=size, p=random.dirichlet(np.full(k, 3.0)))
+    apart = float(random.choice([0.0, 1.0, 4.0, 30.0]))
+    scale = 1.0
+    if kind in ("normal", "common"):
+        spread = random.uniform(0.3, 2.0, k) if kind == "normal" else np.ones(k)
+        data = apart * label + spread[label] * random.normal(size=size)
+        if random.random() < 0.25:
+            data = np.round(data, 1)  # ties
+        if random.random() < 0.15:
+            data[: int(random.integers(1, 4))] += 50 * (1 + apart)  # outliers
+        scale = float(random.choice([1.0, 1.0, 1e-4, 1e-150, 1e150]))
+    elif kind == "poisson":
+        data = random.poisson(0.5 + 2.0 * label * (1 + apart)).astype(float)
+    else:
+        data = random.exponential(1.0 / (1.0 + apart * label))
+        scale = float(random.choice([1.0, 1e-4, 1e6]))
+    return kind, k, data * scale, scale
+
+
+def _judge(seed: int) -> str:
+    kind, k, data, scale = _drawn(np.random.default_rng(seed))
+    derivation = _derivation(kind, k)
+    try:
+        result = fit(derivation, data)
+    except (NoMaximumError, DataError) as refusal:
+        assert str(refusal)
+        return type(refusal).__name__
+    estimates: dict[str, Any] = result.estimates
+    assert all(math.isfinite(v) for v in estimates.values())
+    weights = _weights(estimates, k)
+    assert (weights > 0).all() and abs(weights.sum() - 1) < 1e-12
+    joint = _density(kind, data / scale, _scaled(estimates, kind, scale), k)
+    joint += np.log(weights)[:, None]
+    jacobian = 0.0 if kind == "poisson" else len(data) * math.log(scale)
+    height = float(logsumexp(joint, axis=0).sum()) - jacobian
+    assert result.log_likelihood == pytest.approx(height, rel=1e-9, abs=1e-7)
+    trace = np.array(result.trace)
+    assert (np.diff(trace) >= -1e-9 * (1 + np.abs(trace[1:]))).all()
+    assert trace[-1] == pytest.approx(height, rel=1e-8, abs=1e-6)
+    if kind == "normal":
+        assert min(v for n, v in estimates.items() if n.startswith("sigma")) > 1e-6 * np.std(data)
+    # one step of EM by hand stays where it is
+    r = np.exp(joint - logsumexp(joint, axis=0))
+    assert np.allclose(r.mean(axis=1), weights, rtol=1e-5, atol=1e-6)
+    means = (r * (data / scale)).sum(axis=1) / r.sum(axis=1)
+    if kind in ("normal", "common"):
+        found = np.array([estimates[f"mu_{j + 1}"] for j in range(k)]) / scale
+    else:
+        found = np.array([estimates[f"lambda_{j + 1}"] for j in range(k)])
+        found = found if kind == "poisson" else 1 / (found * scale)
+    spread = float(np.std(data / scale))
+    assert np.abs(means - found).max() < 1e-5 * max(spread, 1e-3), (means, found)
+    return "fitted" if result.unique is not False else "not one point"
+
+
+def _scaled(estimates: dict[str, float], kind: str, scale: float) -> dict[str, float]:
+    if kind in ("normal", "common"):
+        return {n: v if n.startswith("w") else v / scale for n, v in estimates.items()}
+    if kind == "exponential":
+        return {n: v if n.startswith("w") else v * scale for n, v in estimates.items()}
+    return estimates
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_mixtures(seed: int) -> None:
+    _judge(seed)
+
+
+@pytest.mark.slow
+def test_a_thousand_random_mixtures() -> None:
+    outcomes = [_judge(seed) for seed in range(100, 1100)]
+    assert outcomes.count("fitted") > 600
