@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from symmle.errors import NotDerivedError, SymmleError
 from symmle.fitting.plan import Plan, plan_of
 from symmle.fitting.refits import Refits, reweighted
 from symmle.fitting.solution import as_doubles
+from symmle.fitting.views import View, view_of
 from symmle.progress import progress_on_terminal
 
 Array = NDArray[Any]
@@ -72,15 +73,18 @@ def bootstrap(
         raise ValueError(f"Expected kind 'nonparametric' or 'parametric', got {kind!r}.")
     if resamples < 2:
         raise ValueError(f"Expected at least 2 resamples, got {resamples}.")
+    view = view_of(result)
+    if view is not None:
+        return _in_usual_units(view, resamples, kind, seed, progress, callback)
     plan = plan_of(result.derivation)
     random = np.random.default_rng(seed)
     again = _again(plan, result, kind)
     found: list[list[float]] = []
     failed = 0
-    with progress_on_terminal(progress) as show:
+    with progress_on_terminal(progress, "bootstrap") as show:
         for k in range(resamples):
             if k % 50 == 0:
-                show(f"bootstrap: {k} of {resamples}")
+                show(f"bootstrap: {k} of {resamples}", k / resamples)
             try:
                 estimates = again(random)
             except SymmleError:
@@ -94,6 +98,22 @@ def bootstrap(
             f"{plan.name}: {failed} of {resamples} resamples have no maximum; a bootstrap of the others would mislead."
         )
     return Bootstrap(tuple(map(str, plan.parameters)), np.array(found), failed, kind)
+
+
+def _in_usual_units(
+    view: View,
+    resamples: int,
+    kind: str,
+    seed: int | None,
+    progress: bool | None,
+    callback: Callable[[int, dict[str, float]], Any] | None,
+) -> Bootstrap:
+    def told(k: int, estimates: dict[str, float]) -> None:
+        if callback is not None:
+            callback(k, {name: view.value(name, v) for name, v in estimates.items()})
+
+    found = bootstrap(view.result, resamples, kind, seed, progress, told)
+    return replace(found, estimates=view.array(found.estimates))
 
 
 def _again(plan: Plan, result: Any, kind: str) -> Callable[[np.random.Generator], dict[str, float]]:

@@ -15,6 +15,7 @@ from symmle.compiling.data import read_table
 from symmle.errors import DataError, NotDerivedError, SymmleError
 from symmle.fitting.distribution import FittedDistribution
 from symmle.fitting.plan import plan_of
+from symmle.fitting.views import view_of
 from symmle.progress import progress_on_terminal
 
 Array = NDArray[Any]
@@ -104,6 +105,9 @@ def goodness_of_fit(
     NotDerivedError
         The model has several columns, covariates or samples.
     """
+    view = view_of(result)
+    if view is not None:  # the statistics are the same in all units
+        return goodness_of_fit(view.result, resamples, seed, progress)
     plan = plan_of(result.derivation)
     law = result.distribution
     law.cdf(0.0)  # says what it needs
@@ -121,10 +125,10 @@ def goodness_of_fit(
     random = np.random.default_rng(seed)
     beyond = dict.fromkeys(observed, 0)
     done = failed = 0
-    with progress_on_terminal(progress) as show:
+    with progress_on_terminal(progress, "goodness of fit") as show:
         for k in range(resamples):
             if k % 20 == 0:
-                show(f"goodness of fit: {k} of {resamples}")
+                show(f"goodness of fit: {k} of {resamples}", k / resamples)
             drawn = law.rvs(round(sample.n), random)
             try:
                 other = FittedDistribution(plan, again(drawn), drawn)

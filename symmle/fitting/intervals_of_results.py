@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,9 @@ from symmle.fitting.profile_intervals import BetterMaximum, profile_interval
 from symmle.fitting.refits import Refits
 from symmle.fitting.sandwich import sandwich
 from symmle.fitting.solution import Solution, number
+from symmle.fitting.views import usual_units_of, view_of
 
+MOVED = "A profile met a higher maximum than the fit had found; the estimates moved there."
 METHODS = ("wald", "plain", "profile", "bootstrap")
 ERRORS = ("observed", "expected", "sandwich", "bootstrap")
 
@@ -74,6 +76,12 @@ def _coordinate(plan: Plan, parameter: Symbol, values: Mapping[Symbol, Any]) -> 
 
 
 def _profiles(result: Any, level: float) -> dict[str, tuple[float, float]]:
+    view = view_of(result)
+    if view is not None:
+        found = _profiles(view.result, level)
+        if view.result.solution.status == MOVED:
+            _follow(result)
+        return {name: view.interval(name, ends) for name, ends in found.items()}
     plan = plan_of(result.derivation)
     constants = {
         c: result.solution.values[c] for c in plan.declaration.constants if c in result.solution.values
@@ -93,15 +101,30 @@ def _profiles(result: Any, level: float) -> dict[str, tuple[float, float]]:
     raise NotDerivedError(f"{plan.name}: the profiles keep meeting higher maxima.")
 
 
+def _follow(result: Any) -> None:
+    """The result moves to where its view in usual units did."""
+    units = usual_units_of(result)
+    assert units is not None
+    values = view_of(result).result.solution.values  # type: ignore[union-attr]
+    units = replace(units, values=values)
+    for change in reversed(units.changes):
+        values = change.forward(values)
+    _moved_to(result, Solution(values, "newton", MOVED, usual=units))
+
+
+def _moved_to(result: Any, solution: Solution) -> None:
+    for name in [n for n in result.__dict__ if n not in ("derivation", "table")]:
+        del result.__dict__[name]
+    result.__init__(result.derivation, result.table, solution)
+
+
 def _move(result: Any, plan: Plan, refits: Refits, rows: Any, better: BetterMaximum) -> None:
     """The result goes on from a higher point that a profile met."""
     found = refits.maximum(rows, better.values)
     values = better.values if found is None else found[0]
     solution = Solution({**result.solution.values, **{p: number(v) for p, v in values.items()}}, "newton")
-    solution.status = "A profile met a higher maximum than the fit had found; the estimates moved there."
-    result.__init__(result.derivation, result.table, solution)
-    for name in ("log_likelihood", "_covariance", "_proof", "unique", "distribution", "_standing", "status"):
-        result.__dict__.pop(name, None)
+    solution.status = MOVED
+    _moved_to(result, solution)
 
 
 def errors_by(result: Any, method: str = "observed", seed: int | None = 0) -> dict[str, float] | None:
@@ -110,6 +133,10 @@ def errors_by(result: Any, method: str = "observed", seed: int | None = 0) -> di
         raise ValueError(f"Expected method to be one of {', '.join(ERRORS)}, got {method!r}.")
     if method == "bootstrap":
         return result.bootstrap(seed=seed).standard_errors  # type: ignore[no-any-return]
+    view = view_of(result)
+    if view is not None:
+        errors = errors_by(view.result, method, seed)
+        return None if errors is None else {k: v * view.slopes[k] for k, v in errors.items()}
     if result.standard_errors is None:
         return None
     plan = plan_of(result.derivation)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from symmle.errors import NotDerivedError
 from symmle.fitting.plan import plan_of
 from symmle.fitting.refits import Refits
+from symmle.fitting.views import view_of
 
 Array = NDArray[Any]
 KINDS = ("density", "cdf", "qq", "pp", "likelihood")
@@ -163,6 +164,9 @@ def _pp(result: Any, ax: Any) -> None:
 
 def _likelihood(result: Any, name: str, ax: Any) -> None:
     """The profile log-likelihood of a parameter, less its maximum, with the height of the 95 % interval."""
+    view = view_of(result)
+    if view is not None:
+        result = view.result
     plan, refits = plan_of(result.derivation), _refits(result)
     parameter = next(p for p in plan.parameters if str(p) == name)
     rows = refits.rows_of(result.table)
@@ -184,9 +188,11 @@ def _likelihood(result: Any, name: str, ax: Any) -> None:
             last = found[0]
             points.append((value, found[1] - top))
     points.sort()
-    ax.plot(*zip(*points, strict=True), color=INK)
+    values, heights = zip(*points, strict=True)
+    shown = [v if view is None else view.value(name, v) for v in (*values, start[parameter])]
+    ax.plot(shown[:-1], heights, color=INK)
     ax.axhline(-1.9207294103470, color=DATA, lw=1, ls="--")
-    ax.axvline(start[parameter], color=DATA, lw=1)
+    ax.axvline(shown[-1], color=DATA, lw=1)
     ax.set(xlabel=name, ylabel="log-likelihood less its maximum", title=f"Profile of {name}")
     ax.set_ylim(max(-6.0, min(h for _, h in points)), 0.3)
 

@@ -76,7 +76,7 @@ def profile_interval(
             if value < 0:
                 break
             inner, outer = outer, outer + 1.6 * (outer - centre)
-            if bounded and abs(outer) > FAR:
+            if bounded and abs(outer - centre) > FAR:
                 break
         if value >= 0 or (math.isinf(value) and abs(outer - centre) > 30 * step and bounded):
             ends.append(coordinate.value(side * math.inf) if not bounded else _edge(coordinate, side))

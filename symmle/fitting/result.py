@@ -245,12 +245,9 @@ class FitResult:
     @cached_property
     def distribution(self) -> Any:
         """The fitted law with `pdf`, `cdf`, `ppf`, `rvs`, `mean`, ... as a frozen SciPy distribution has them."""
-        from symmle.fitting.distribution import FittedDistribution
+        from symmle.fitting.views import distribution_of
 
-        sample = self.table.samples[0]
-        return FittedDistribution(
-            plan_of(self.derivation), self.solution.values, next(iter(sample.columns.values()), None)
-        )
+        return distribution_of(self)
 
     def bootstrap(self, resamples: int = 999, kind: str = "nonparametric", **options: Any) -> Any:
         """The fit repeated on resamples; see `symmle.fitting.bootstrap.bootstrap`."""
@@ -318,7 +315,7 @@ class FitResult:
         return f"FitResult({inner}; {self.method})"
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(self.__dict__)
+        state = {k: v for k, v in self.__dict__.items() if k != "_view"}
         state["solution"] = _portable(self.solution)
         return state
 

@@ -128,11 +128,31 @@ def solve_in_usual_units(
         raise
 
 
-def _changes(plan: Plan, table: Table, constants: dict[Symbol, Any], by_middle: bool) -> list[Change]:
+def usual_units_at(
+    plan: Plan, table: Table, constants: dict[Symbol, Any], values: dict[Symbol, Any]
+) -> UsualUnits | None:
+    """The data in usual units with a point that is known already; None where they are, or cannot be brought there."""
+    if not _is_plain(plan):
+        return None
+    changes = _changes(plan, table, constants, False, _continuous_columns(plan))
+    if not changes or any(change.height is None for change in changes):
+        return None
+    for change in changes:
+        table, values = _changed(table, change), change.back(values)
+    return UsualUnits(table, values, tuple(changes))
+
+
+def _changes(
+    plan: Plan,
+    table: Table,
+    constants: dict[Symbol, Any],
+    by_middle: bool,
+    columns: tuple[Symbol, ...] | None = None,
+) -> list[Change]:
     """The changes, one after the other, that the data ask for."""
     found = []
     for is_shift in (True, False):
-        change = _needed(plan, table, constants, is_shift, by_middle)
+        change = _needed(plan, table, constants, is_shift, by_middle, columns)
         if change is not None:
             found.append(change)
             table = _changed(table, change)
@@ -264,10 +284,15 @@ def _mapped(table: Table, change: Change, of_data: Callable[[Array], Array]) -> 
 
 
 def _needed(
-    plan: Plan, table: Table, constants: dict[Symbol, Any], is_shift: bool, by_middle: bool
+    plan: Plan,
+    table: Table,
+    constants: dict[Symbol, Any],
+    is_shift: bool,
+    by_middle: bool,
+    among: tuple[Symbol, ...] | None = None,
 ) -> Change | None:
     """The change of units that the data ask for and the family allows; with `by_middle`, only for narrow data."""
-    plain = _columns_in_units(plan)
+    plain = _columns_in_units(plan) if among is None else among
     sample = table.samples[0]
     if not any(_looks_far(sample.columns[c]) for c in plain):
         return None
@@ -288,7 +313,9 @@ def _needed(
                 continue
             shift, factor = 0.0, middle if by_middle else math.ldexp(1.0, min(power, 1000))
         found = group_of(plan, constants, columns, is_shift)
-        if found is not None:
+        if found is not None and not any(
+            e.free_symbols & {*found[0], *found[1]} for e in plan.declaration.where
+        ):
             return Change(columns, shift, factor, *found)
     return None
 
@@ -297,10 +324,14 @@ def _columns_in_units(plan: Plan) -> tuple[Symbol, ...]:
     """The columns of real numbers, where the likelihood is of a kind that may be fitted in other units."""
     known: tuple[Symbol, ...] | None = plan.__dict__.get("_columns_in_units")
     if known is None:
-        columns = plan.declaration.samples[0].all_columns if _is_open(plan) else ()
-        known = tuple(c for c in columns if _is_continuous(support_of(plan, c)))
+        known = _continuous_columns(plan) if _is_open(plan) else ()
         plan.__dict__["_columns_in_units"] = known
     return known
+
+
+def _continuous_columns(plan: Plan) -> tuple[Symbol, ...]:
+    columns = plan.declaration.samples[0].all_columns
+    return tuple(c for c in columns if _is_continuous(support_of(plan, c)))
 
 
 def _looks_far(values: Array) -> bool:
@@ -313,12 +344,16 @@ def _looks_far(values: Array) -> bool:
 
 def _is_open(plan: Plan) -> bool:
     """Whether the likelihood is of the kind that is fitted by iteration on one sample of fixed support."""
+    return _is_plain(plan) and (bool(plan.left) or plan.estimator.kind in ("numeric", "reduced", "em"))
+
+
+def _is_plain(plan: Plan) -> bool:
+    """Whether there is one sample of fixed support and a parameter space that is a product."""
     declaration, estimator = plan.declaration, plan.estimator
-    if declaration.where or declaration.constraints or declaration.latent or len(declaration.samples) != 1:
+    narrowed = declaration.where or declaration.latent
+    if (narrowed and estimator.kind != "em") or declaration.constraints or len(declaration.samples) != 1:
         return False
-    if estimator.faces or estimator.searched or estimator.free or plan._moving_supports:
-        return False
-    return bool(plan.left) or estimator.kind in ("numeric", "reduced")
+    return not (estimator.faces or estimator.searched or estimator.free or plan._moving_supports)
 
 
 def _is_continuous(support: Set | None) -> bool:
@@ -336,4 +371,4 @@ def _sizes(sample: Sample, columns: Sequence[Symbol]) -> tuple[float, float, flo
     return middle, spread, size if size > 0 else float(np.max(np.abs(some)))
 
 
-__all__ = ["solve_in_usual_units"]
+__all__ = ["Change", "UsualUnits", "solve_in_usual_units", "usual_units_at"]

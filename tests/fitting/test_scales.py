@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.special import gammaln
+from scipy.stats import chi2
 
-from symmle import Derivation, Model, SymmleError, derive, fit
+from symmle import Derivation, Model, NotDerivedError, SymmleError, derive, fit
 from symmle.fitting.large import LARGE
 
 POSITIVE, REAL = "(0, oo)", "(-oo, oo)"
@@ -160,3 +161,93 @@ def test_a_start_is_taken_to_the_other_units() -> None:
     start = {"l": 1.5e150, "s": 2e150, "k": 3.0}
     result = fit(law("Student t"), x, start=start)
     assert result.estimates["k"] == pytest.approx(plain("Student t", SMALL).estimates["k"], rel=1e-7)
+
+
+# --- what follows a fit ------------------------------------------------------------------------------
+
+WAYS = ("wald", "plain", "profile", "bootstrap")
+
+
+def after(result: Any) -> dict[str, Any]:
+    """Intervals by every way, and standard errors by the others; None where they are refused."""
+    found: dict[str, Any] = {}
+    for way in WAYS[:3]:
+        try:
+            found[way] = result.confidence_intervals(method=way)
+        except NotDerivedError:
+            found[way] = None
+    for kind in ("nonparametric", "parametric"):
+        found[kind] = result.bootstrap(12, kind).intervals(0.5)
+    if result.standard_errors is not None:
+        errors = result.standard_errors_by("sandwich")
+        found["sandwich"] = {k: (v, v) for k, v in errors.items()}
+    return found
+
+
+# Student t is left out: the profile of k is flat on twenty rows, and resamples have no maximum
+FOLLOWED = sorted(set(LAWS) - {"Student t"})
+
+
+@cache
+def plain_after(name: str) -> dict[str, Any]:
+    return after(plain(name, SMALL))
+
+
+def move(parameter: str, way: str, value: float, factor: float) -> float:
+    """An end of an interval, or a standard error, in the other units."""
+    if way == "sandwich" and parameter == "m":
+        return value
+    return scaled(parameter, value, factor)
+
+
+@pytest.mark.parametrize("factor", [1e-150, 1e150])
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_intervals_and_bootstraps_in_other_units(name: str, factor: float) -> None:
+    result = fit(law(name), sample(name, SMALL) * factor)
+    found, expected = after(result), plain_after(name)
+    assert {k for k, v in found.items() if v is None} == {k for k, v in expected.items() if v is None}
+    for way, intervals in expected.items():
+        for parameter, ends in (intervals or {}).items():
+            right = tuple(move(parameter, way, end, factor) for end in ends)
+            assert found[way][parameter] == pytest.approx(right, rel=1e-6), (way, parameter)
+    assert result.goodness_of_fit(0).statistics == pytest.approx(
+        plain(name, SMALL).goodness_of_fit(0).statistics, rel=1e-7
+    )
+
+
+@pytest.mark.parametrize("name", ["normal", "logistic", "Gumbel", "Cauchy"])
+def test_intervals_far_from_zero(name: str) -> None:
+    found, expected = after(fit(law(name), sample(name, SMALL) + 1e9)), plain_after(name)
+    for way, intervals in expected.items():
+        for parameter, ends in intervals.items():
+            shift = 1e9 if parameter == "l" and way != "sandwich" else 0.0
+            right = tuple(end + shift for end in ends)
+            near = 1e-6 if shift else 1e-6 * max(map(abs, ends))
+            assert found[way][parameter] == pytest.approx(right, rel=0, abs=near), (way, parameter)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e-150, 1e150])
+def test_profiles_of_an_exponential_law_are_those_of_its_formula(factor: float) -> None:
+    """2 n (log(b mean) + 1 - b mean) = -chi2 at both ends; no end is taken for the edge of the domain."""
+    x = sample("exponential", SMALL) * factor
+    low, high = fit(law("exponential"), x).confidence_intervals(method="profile")["b"]
+    for b in (low * x.mean(), high * x.mean()):
+        assert 2 * SMALL * (np.log(b) + 1 - b) == pytest.approx(-chi2.ppf(0.95, 1), rel=1e-7)
+    assert low * x.mean() < 1 < high * x.mean()
+
+
+def test_the_fitted_law_in_other_units() -> None:
+    """All methods of the law of a X, from those of X."""
+    one = plain("inverse Gaussian", SMALL).distribution
+    for factor in (1e-150, 1e150):
+        other = fit(law("inverse Gaussian"), sample("inverse Gaussian", SMALL) * factor).distribution
+        q = np.array([0.01, 0.3, 0.9])
+        x = one.ppf(q)
+        np.testing.assert_allclose(other.ppf(q) / factor, x, rtol=1e-8)
+        np.testing.assert_allclose(other.cdf(x * factor), q, rtol=1e-8)
+        np.testing.assert_allclose(other.sf(x * factor), 1 - q, rtol=1e-8)
+        np.testing.assert_allclose(other.pdf(x * factor) * factor, one.pdf(x), rtol=1e-8)
+        assert other.mean() / factor == pytest.approx(one.mean(), rel=1e-8)
+        assert other.std() / factor == pytest.approx(one.std(), rel=1e-8)
+        assert other.entropy() - np.log(factor) == pytest.approx(one.entropy(), rel=1e-8)
+        assert other.support() == (0.0, np.inf)
