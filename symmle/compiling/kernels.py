@@ -210,20 +210,26 @@ def _log1mexp(y: Any) -> Any:
 
 
 def _trigamma(z: Any) -> Any:
-    """psi'(z) for z > 0 by recurrence to z >= 12 and the asymptotic series there (Abramowitz and Stegun 6.4.12).
+    """psi'(z) for z > 0 by recurrence to z >= 10 and the asymptotic series there (Abramowitz and Stegun 6.4.12).
 
     SciPy's goes by way of the zeta function, which takes some twenty times as long.
     """
     total = np.zeros_like(z)
-    if np.min(z, initial=np.inf) < 12:
-        z = z.copy()
-        for _ in range(12):
-            low = z < 12
-            total += np.where(low, 1 / z**2, 0.0)
-            z += low
-    r = 1 / z**2
-    series = 1 / 6 - r * (1 / 30 - r * (1 / 42 - r * (1 / 30 - r * (5 / 66 - r * (691 / 2730)))))
-    return total + (1 + 0.5 / z + r * series) / z
+    if np.min(z, initial=np.inf) < 10:
+        for k in range(10):
+            y = z + k
+            y *= y
+            total += np.divide(1.0, y, out=y)
+        z = z + 10
+    r = 1 / z
+    q = r * r
+    series = q * (5 / 66 - q * (691 / 2730 - q * (7 / 6)))
+    series = 1 / 6 - q * (1 / 30 - q * (1 / 42 - q * (1 / 30 - series)))
+    series *= q
+    series += 0.5 * r + 1
+    series *= r
+    total += series
+    return total
 
 
 def _logcosh(z: Any) -> Any:

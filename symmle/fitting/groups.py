@@ -23,12 +23,17 @@ from symmle.fitting.large import _coordinates, _model
 from symmle.fitting.plan import Plan
 from symmle.fitting.result import FitResult
 from symmle.fitting.solution import Solution
-from symmle.fitting.surface_sums import ALL, LikelihoodSums
+from symmle.fitting.surface_sums import ALL, CURVES, LikelihoodSums
 
 Array = NDArray[Any]
 MANY = 16  # groups from which they are fitted together
 STEPS = 50
+STEPS_BY_ROOTS = 20
 CLOSE = 1e-8
+CLOSE_ROOT = 1e-5  # a step, per observation, after which Newton's next one is below rounding
+LONGEST = 2.0  # of a step in free coordinates
+BEND = 1e-11  # least determinant of the scaled Hessian
+FAR = 40.0  # in free coordinates: towards the edge of the parameter space
 BLOCK = 1 << 16  # rows of whole groups at a time
 
 
@@ -69,8 +74,8 @@ class Groups(Mapping[Any, FitResult]):
         return pandas.DataFrame(self.estimates, index=pandas.Index(list(self._places), name="group"))
 
 
-def group_codes(data: Any, by: Any) -> tuple[list[Any], Array]:
-    """The groups in the order of their first rows, and for each row the place of its group."""
+def grouped_rows(data: Any, by: Any) -> tuple[list[Any], Array, Array | None]:
+    """The groups in the order of their first rows, where each begins, and the order of the rows (None: as they are)."""
     if isinstance(by, str):
         if not is_table(data) or by not in names_of(data):
             raise DataError(
@@ -81,14 +86,20 @@ def group_codes(data: Any, by: Any) -> tuple[list[Any], Array]:
         values = np.asarray(by)
     if values.ndim != 1:
         raise DataError(f"`by` must be one group a row; it has shape {values.shape}.")
-    if values.dtype.kind in "iu" and len(values) and np.all(values[1:] >= values[:-1]):  # sorted already
-        first = np.concatenate([[True], values[1:] != values[:-1]])
-        return values[first].tolist(), np.cumsum(first) - 1
+    if values.dtype.kind in "iu" and len(values):
+        change = values[1:] != values[:-1]
+        starts = np.concatenate([[0], np.flatnonzero(change) + 1, [len(values)]])
+        keys = values[starts[:-1]]
+        if np.all(keys[1:] > keys[:-1]):  # sorted already
+            return keys.tolist(), starts, None
     known, first_rows, codes = np.unique(values, return_index=True, return_inverse=True)
     order = np.argsort(first_rows, kind="stable")
     place = np.empty(len(order), dtype=np.intp)
     place[order] = np.arange(len(order))
-    return known[order].tolist(), place[codes]
+    codes = place[codes]
+    starts = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(known)))])
+    in_order = bool(np.all(codes[1:] >= codes[:-1]))
+    return known[order].tolist(), starts, None if in_order else np.argsort(codes, kind="stable")
 
 
 def fit_groups(
@@ -106,13 +117,10 @@ def fit_groups(
     alone
         The fit of one group from its data and weights.
     """
-    keys, codes = group_codes(data, by)
+    keys, starts, order = grouped_rows(data, by)
     rows_of_data = _rows(data, by)
-    if rows_of_data is not None and len(codes) != rows_of_data:
-        raise DataError(f"`by` has {len(codes)} entries for {rows_of_data} rows.")
-    order = None if np.all(codes[1:] >= codes[:-1]) else np.argsort(codes, kind="stable")
-    sizes = np.bincount(codes, minlength=len(keys))
-    starts = np.concatenate([[0], np.cumsum(sizes)])
+    if rows_of_data is not None and starts[-1] != rows_of_data:
+        raise DataError(f"`by` has {starts[-1]} entries for {rows_of_data} rows.")
 
     def rows_of(place: int) -> Any:
         low, high = starts[place], starts[place + 1]
@@ -199,10 +207,21 @@ def _together(
         return None  # masked rows are left out
     model = _model(plan)
     assert model is not None
-    grouped = _Grouped(model, table, order, starts, [float(constants[c]) for c in model.constants])
+    sample = table.samples[0]
+    columns, w = [sample.columns[c] for c in model.forms[0].columns], sample.weights
+    if order is not None:
+        columns, w = [c[order] for c in columns], None if w is None else w[order]
+    grouped = _Grouped(model, columns, w, starts, [float(constants[c]) for c in model.constants])
     start = _start(plan, table, constants)
     if start is None:
         return None
+    if plan.is_proved and len(coordinates) <= 2:
+        theta, steps, done = _by_roots(grouped, coordinates, start)
+        left = np.flatnonzero(~done)
+        if not len(left):
+            return theta, steps, done
+        theta[:, left], more, done[left] = _newton(grouped.only(left), coordinates, start)
+        return theta, steps + more, done
     return _newton(grouped, coordinates, start)
 
 
@@ -221,15 +240,15 @@ class _Grouped:
     """The likelihoods of all groups: sums by group of the statistics and of the functions of a pass."""
 
     def __init__(
-        self, model: LikelihoodSums, table: Table, order: Array | None, starts: Array, constants: list[float]
+        self,
+        model: LikelihoodSums,
+        columns: list[Array],
+        w: Array | None,
+        starts: Array,
+        constants: list[float],
     ):
         self.model, self.constants = model, constants
         (form,) = model.forms
-        sample = table.samples[0]
-        columns = [sample.columns[c] for c in form.columns]
-        w = sample.weights
-        if order is not None:
-            columns, w = [c[order] for c in columns], None if w is None else w[order]
         self.columns, self.weights, self.starts = columns, w, starts
         self.n = np.diff(starts).astype(float) if w is None else np.add.reduceat(w, starts[:-1])
         self.form = form
@@ -247,6 +266,14 @@ class _Grouped:
                 self.kept.append(kept)
                 statistics.append([self._sum(v, first, last) for v in summed])
         self.statistics = [np.concatenate(s) for s in zip(*statistics, strict=True)]
+
+    def only(self, places: Array) -> _Grouped:
+        """Some of the groups."""
+        sizes = np.diff(self.starts)[places]
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        rows = np.repeat(self.starts[places] - starts[:-1], sizes) + np.arange(starts[-1])
+        w = None if self.weights is None else self.weights[rows]
+        return _Grouped(self.model, [c[rows] for c in self.columns], w, starts, self.constants)
 
     def _rows(self, column: Array, first: int, last: int) -> Array:
         """The rows of some groups; a line for each group where all have the same size."""
@@ -277,25 +304,36 @@ class _Grouped:
         found: Array = np.add.reduceat(rows, self.starts[first:last] - low)
         return found
 
-    def derivatives(self, theta: Array) -> tuple[Array, Array, Array]:
-        """l of shape (G,), gradients (G, p), Hessians (G, p, p)."""
+    def curves(self, theta: Sequence[Array]) -> tuple[list[Array], dict[tuple[int, int], Array]]:
+        """The derivatives of l by each parameter, and by each pair of them."""
+        outputs, p = self._at(theta, CURVES), len(theta)
+        return outputs[:p], dict(zip(self.model._pairs, outputs[p:], strict=True))
+
+    def _at(self, theta: Sequence[Array], what: int) -> list[Array]:
+        needed = self.form.needed[what]
         moving: list[list[Array]] = []
         with np.errstate(all="ignore"):
-            if self.form.sums.size:
+            if needed:
                 for (first, last), kept in zip(self.chunks, self.kept, strict=True):
-                    moving.append(self._pass(theta[:, first:last], first, last, kept))
+                    moving.append(self._pass([v[first:last] for v in theta], first, last, kept, needed))
             inputs = [self.n, *self.statistics]
-            inputs += [np.concatenate([m[k] for m in moving]) for k in range(self.form.sums.size)]
-            found = self.model.outer(ALL)(*theta, *self.constants, *inputs)
+            inputs += [np.concatenate([m[k] for m in moving]) for k in range(len(needed))]
+            found = self.model.outer(what)(*theta, *self.constants, *inputs)
+        return [np.broadcast_to(np.asarray(v, dtype=float), (self.groups,)) for v in found]
+
+    def derivatives(self, theta: Array) -> tuple[Array, Array, Array]:
+        """l of shape (G,), gradients (G, p), Hessians (G, p, p)."""
+        outputs = self._at(list(theta), ALL)
         p = len(theta)
-        outputs = [np.broadcast_to(np.asarray(v, dtype=float), (self.groups,)) for v in found]
         gradient = np.stack(outputs[1 : p + 1], axis=1)
         hessian = np.empty((self.groups, p, p))
         for (i, j), h in zip(self.model._pairs, outputs[p + 1 :], strict=True):
             hessian[:, i, j] = hessian[:, j, i] = h
         return outputs[0], gradient, hessian
 
-    def _pass(self, theta: Array, first: int, last: int, kept: list[Array]) -> list[Array]:
+    def _pass(
+        self, theta: Sequence[Array], first: int, last: int, kept: list[Array], needed: Sequence[int]
+    ) -> list[Array]:
         counts = np.diff(self.starts[first : last + 1])
 
         def spread(values: Any) -> Any:
@@ -304,8 +342,48 @@ class _Grouped:
             return values[:, None] if self.size else np.repeat(values, counts)
 
         columns = [self._rows(c, first, last) for c in self.columns]
-        found = self.form.sums.rowwise(columns, kept, [*theta, *self.constants], spread)
+        found = self.form.sums.rowwise(columns, kept, [*theta, *self.constants], spread, needed)
         return [self._sum(v, first, last) for v in found]
+
+
+def _by_roots(
+    grouped: _Grouped, coordinates: Sequence[Coordinate], start: list[float]
+) -> tuple[Array, int, Array]:
+    """Newton's method on the score of every group, where a stationary point is proved to be the maximum.
+
+    Neither l nor a line search is needed: a group whose steps do not end at a root is left to a fit of its own.
+    """
+    t = [np.full(grouped.groups, c.at(v)) for c, v in zip(coordinates, start, strict=True)]
+    done = np.zeros(grouped.groups, dtype=bool)
+    theta = [np.full(grouped.groups, v) for v in start]
+    steps = 0
+    with np.errstate(all="ignore"):
+        while steps < STEPS_BY_ROOTS and not done.all():
+            steps += 1
+            maps = [_values(c, row) for c, row in zip(coordinates, t, strict=True)]
+            gradient, bends = grouped.curves([m[0] for m in maps])
+            g = [d * m[1] for d, m in zip(gradient, maps, strict=True)]
+            h = {pair: v * maps[pair[0]][1] * maps[pair[1]][1] for pair, v in bends.items()}
+            for i, m in enumerate(maps):
+                h[i, i] = h[i, i] + gradient[i] * m[2]
+            if len(t) == 1:
+                moves, bent = [-g[0] / h[0, 0]], h[0, 0] < 0
+            else:
+                a, b, c = h[0, 0], h[0, 1], h[1, 1]
+                det = a * c - b * b
+                moves = [(b * g[1] - c * g[0]) / det, (b * g[0] - a * g[1]) / det]
+                bent = (a < 0) & (det > BEND * np.abs(a * c))
+            if not bent.all():  # uphill by each parameter alone
+                moves = [np.where(bent, m, g[i] / np.abs(h[i, i])) for i, m in enumerate(moves)]
+            rise = sum(x * y for x, y in zip(g, moves, strict=True))
+            longest = np.abs(moves[0]) if len(t) == 1 else np.maximum(np.abs(moves[0]), np.abs(moves[1]))
+            share = np.minimum(1.0, LONGEST / longest)
+            t = [np.where(done, x, x + share * move) for x, move in zip(t, moves, strict=True)]
+            done |= bent & (rise < CLOSE_ROOT**2 * grouped.n) & (longest < 1)
+        for k, (coordinate, row) in enumerate(zip(coordinates, t, strict=True)):
+            theta[k] = _values(coordinate, row)[0]
+            done &= np.isfinite(theta[k]) & (np.abs(row) < FAR)
+    return np.stack(theta), steps, done
 
 
 def _newton(
@@ -413,4 +491,4 @@ def _values(c: Coordinate, t: Array) -> tuple[Array, Array, Array]:
     return c.centre + c.scale * t, np.full_like(t, c.scale), np.zeros_like(t)
 
 
-__all__ = ["Groups", "fit_groups", "group_codes"]
+__all__ = ["Groups", "fit_groups", "grouped_rows"]
