@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 Array = NDArray[Any]
-BLOCK = 1 << 13
+BLOCK = 1 << 15
 MOST = 5000
 
 

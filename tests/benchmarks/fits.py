@@ -138,26 +138,53 @@ def print_row(found: dict[str, Any]) -> None:
     )
 
 
-def print_table(all_found: list[dict[str, Any]]) -> None:
-    print(
-        f"\n{'row':<22}{'bare':>8}{'by hand':>9}{'symmle':>9}  {'fastest peer':<20}{'/peer':>7}{'/hand':>7}",
-        end="",
-    )
-    print(f"{'least /peer':>13}{'/hand':>7}{'passes':>8}{'memory':>8}")
-    for found in all_found:
-        m = found["median"]
-        peer = fastest_peer(found)
-        shown = f"{peer[1]:.2f} {peer[0]}" if peer else "-"
-        hand = f"{m['by hand']:.2f}" if "by hand" in m else "-"
-        cells = [
-            f"{v:.2f}" if np.isfinite(v) else "-"
-            for which in ("median", "least")
-            for v in ratios(found, which)
-        ]
-        mark = "" if found["below"]["symmle"] < SAME else "  symmle is below the others"
+HEADINGS = (
+    *(
+        "row",
+        "bare pass",
+        "by hand",
+        "symmle",
+        "fastest peer",
+        "/ peer",
+        "/ by hand",
+        "least / peer",
+        "least / by hand",
+    ),
+    *("passes", "memory"),
+)
+
+
+def cells_of(found: dict[str, Any]) -> list[str]:
+    """A line of the table under `HEADINGS`: times in ms, the ratios of the medians and of the least times."""
+    median, peer = found["median"], fastest_peer(found)
+    quotients = [v for which in ("median", "least") for v in ratios(found, which)]
+    mark = "" if found["below"]["symmle"] < SAME else " (below the others)"
+    return [
+        found["row"],
+        f"{median['bare pass']:.2f}",
+        f"{median['by hand']:.2f}" if "by hand" in median else "-",
+        f"{median['symmle']:.2f}{mark}",
+        f"{peer[1]:.2f} {peer[0]}" if peer else "-",
+        *(f"{v:.2f}" if np.isfinite(v) else "-" for v in quotients),
+        str(found["passes"]),
+        f"{found['memory']:.2f}",
+    ]
+
+
+def print_table(all_found: list[dict[str, Any]], markdown: bool) -> None:
+    lines = [list(HEADINGS), *(cells_of(found) for found in all_found)]
+    if markdown:
+        lines.insert(1, ["---"] * len(HEADINGS))
+        print("\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines))
+        return
+    widths = [max(len(line[k]) for line in lines) for k in range(len(HEADINGS))]
+    print()
+    for line in lines:
         print(
-            f"{found['row']:<22}{m['bare pass']:>8.2f}{hand:>9}{m['symmle']:>9.2f}  {shown:<20}"
-            f"{cells[0]:>7}{cells[1]:>7}{cells[2]:>13}{cells[3]:>7}{found['passes']:>8}{found['memory']:>8.2f}{mark}"
+            "  ".join(
+                c.ljust(w) if k in (0, 4) else c.rjust(w)
+                for k, (c, w) in enumerate(zip(line, widths, strict=True))
+            )
         )
 
 
@@ -168,6 +195,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5, help="runs of each contestant after the warm-up")
     parser.add_argument("--json", type=Path, help="a file for everything that was measured")
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=PEERS, help="which peers")
+    parser.add_argument("--markdown", action="store_true", help="the table as README.md has it")
     options = parser.parse_args()
     unknown = sorted(set(options.rows) - set(names))
     if unknown:
@@ -178,7 +206,7 @@ def main() -> None:
         if not options.rows or law.name in options.rows:
             all_found.append(measure(law, options.repeat, options.peers))
             print_row(all_found[-1])
-    print_table(all_found)
+    print_table(all_found, options.markdown)
     if options.json:
         options.json.write_text(json.dumps(all_found, indent=1))
 
