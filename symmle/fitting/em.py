@@ -116,17 +116,17 @@ def solve_em(
             rows = parts.model.on(columns, weights, rows.constants)
     random = np.random.default_rng(20 if options.seed is None else options.seed)
 
-    def on(some: BranchesOnRows) -> Search:
+    def on(some: BranchesOnRows, of: Guard | None = None) -> Search:
         runner = Runner(
             some, parts.m_step, coordinates, lambda theta: parts.is_allowed(theta, some.constants)
         )
-        guard = Guard(some, parts.weights, bool(problem.unbounded))
+        guard = Guard(some, parts.weights, bool(problem.unbounded)) if of is None else of
         ways = (options.assignment, options.accelerate)
         return Search(runner, guard, parts.weights, parts.exchange, random, *ways)
 
-    whole = on(rows)
     small = rows.rows <= FEW
-    few = whole if small else on(_drawn(rows, FEW, random))
+    few = on(rows if small else _drawn(rows, FEW, random))
+    whole = few if small else on(rows, few.guard)
     _refuse_few_values(plan, parts, few.guard)
     if start is not None and all(str(p) in start for p in plan.parameters):
         begun = [few.given([start[str(p)] for p in plan.parameters])]
@@ -137,7 +137,9 @@ def solve_em(
     ends = [few.finished(e) if e.kind == "begun" else e for e in begun]
     best = _best(plan, problem, ends)
     if not small:
-        best = _on_all(whole, [on(_drawn(rows, MANY, random))] if rows.rows > 2 * MANY else [], best)
+        best = _on_all(
+            whole, [on(_drawn(rows, MANY, random), few.guard)] if rows.rows > 2 * MANY else [], best
+        )
         if best.kind not in ("maximum", "flat"):
             best = _best(plan, problem, [best])
     if start is None and labels is None:
@@ -182,7 +184,7 @@ def _refuse(plan: Plan, problem: Labelled) -> None:
 
 def _refuse_few_values(plan: Plan, parts: Compiled, guard: Guard) -> None:
     most = max(len(group) for group in parts.exchange.classes)
-    if guard.rows.known is None and guard.rows.rows <= 4 * FEW and most > 1 and guard.distinct < most:
+    if guard.rows.known is None and most > 1 and guard.distinct < most:
         shown = "row" if len(guard.rows.columns) > 1 else "value"
         raise DataError(
             f"{plan.name}: {most} components need at least {most} distinct {shown}s; the data have "

@@ -149,18 +149,17 @@ def solve_conditional(
     step = ConditionalStep(model)
     runner = Runner(rows, step, coordinates)  # type: ignore[arg-type]
     if start is not None and all(str(p) in start for p in plan.parameters):
-        theta = [start[str(p)] for p in plan.parameters]
+        begins = {"given": [start[str(p)] for p in plan.parameters]}
     else:
         random = np.random.default_rng(20)
         few = _drawn(raw, FEW, random)
+        trials = [list(map(float, t)) for t in _trials(coordinates, few, random)]
+        begins = {"scales of the data": _highest(runner, trials)}
         found = _search(model.sums.on(few, numbers), coordinates, _trials(coordinates, few, random), 2)
-        trials = _trials(coordinates, few, random)
-        theta = (
-            list(found.theta)
-            if found is not None
-            else _highest(runner, [list(map(float, t)) for t in trials])
-        )
-    end = _ended(runner, theta)
+        if found is not None:
+            begins["search on few rows"] = list(found.theta)
+    ends = [_ended(runner, theta, name) for name, theta in begins.items()]
+    end = max(ends, key=lambda e: (e.kind == "maximum", e.height))
     if end.kind != "maximum":
         raise _refusal(plan, runner, end)
     values = {p: CONTEXT.mpf(v) for p, v in zip(plan.parameters, end.theta, strict=True)}
@@ -168,7 +167,7 @@ def solve_conditional(
     solution.status = (
         "EM on expectations of the latent variable, finished by Newton's method on the observed likelihood."
     )
-    solution.latent = LatentEnd(end.trail, [end])
+    solution.latent = LatentEnd(end.trail, ends)
     return solution
 
 
@@ -187,7 +186,7 @@ def _highest(runner: Runner, trials: Sequence[list[float]]) -> list[float]:
     return trials[max(usable)[1]] if usable else trials[0]
 
 
-def _ended(runner: Runner, theta: list[float]) -> End:
+def _ended(runner: Runner, theta: list[float], name: str) -> End:
     trail = Trail()
     height = runner.value(theta)
     for cycles in CYCLES:
@@ -200,13 +199,13 @@ def _ended(runner: Runner, theta: list[float]) -> End:
                 list(up.theta),
                 up.height,
                 "maximum",
-                "scales of the data",
+                name,
                 trail.steps + up.steps,
                 gradient,
                 up.condition,
                 trail,
             )
-    return End(list(theta), height, "failed", "scales of the data", trail.steps, trail=trail)
+    return End(list(theta), height, "failed", name, trail.steps, trail=trail)
 
 
 def _refusal(plan: Plan, runner: Runner, end: End) -> NoMaximumError | NotConvergedError:

@@ -279,31 +279,45 @@ class BranchesOnRows:
                 else:
                     r = given[:, low:high]
                     heights.append(_expected(a, r, w))
-                mean = np.zeros((p, high - low))
+                mean: dict[int, Array] = {}
                 for j in range(model.size):
                     rw = r[j] if w is None else r[j] * w
-                    slopes = [_at(s, r[j]) for s in found[j][1]]
+                    slopes = {i: _at(s, r[j]) for i, s in zip(model.slopes[j], found[j][1], strict=True)}
                     total = float(rw.sum())
-                    for i, s in zip(model.slopes[j], slopes, strict=True):
-                        gradient[i] += s * total if np.ndim(s) == 0 else rw @ s
-                        if given is None:
-                            mean[i] += r[j] * s
+                    for i, s in slopes.items():
+                        gradient[i] += s * total if np.ndim(s) == 0 else _product(rw, s)
                     for (i, k), h in zip(model.bends[j], found[j][2], strict=True):
                         h = _at(h, r[j])
-                        add = h * total if np.ndim(h) == 0 else rw @ h
-                        hessian[i, k] += add
-                        if i != k:
-                            hessian[k, i] += add
-                    if given is None and slopes:
-                        s = np.array([np.broadcast_to(v, rw.shape) for v in slopes])
-                        hessian[np.ix_(model.slopes[j], model.slopes[j])] += (s * rw) @ s.T
-                if given is None:
-                    hessian -= (mean if w is None else mean * w) @ mean.T
+                        hessian[i, k] += h * total if np.ndim(h) == 0 else _product(rw, h)
+                    if given is not None:
+                        continue
+                    for i, s in slopes.items():
+                        weighted = rw * s
+                        for k, other in slopes.items():
+                            if k <= i:
+                                hessian[i, k] += (
+                                    other * float(weighted.sum())
+                                    if np.ndim(other) == 0
+                                    else _product(weighted, other)
+                                )
+                        part = weighted if w is None else r[j] * s
+                        mean[i] = mean[i] + part if i in mean else part
+                for i, s in mean.items():
+                    weighted = s if w is None else s * w
+                    for k, other in mean.items():
+                        if k <= i:
+                            hessian[i, k] -= _product(weighted, other)
+        hessian += np.tril(hessian, -1).T
         self.passes += 1
         return _total(heights), gradient, hessian
 
     def _weights(self, low: int, high: int) -> Array | None:
         return None if self.weights is None else self.weights[low:high]
+
+
+def _product(values: Array, others: Any) -> float:
+    """sum_i v_i u_i; not by BLAS, whose threads wait for each other on columns of this length."""
+    return float(np.einsum("i,i", values, others))
 
 
 def _numbers(*groups: Sequence[float]) -> list[np.float64]:
