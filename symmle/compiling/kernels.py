@@ -12,6 +12,7 @@ from sympy import (
     Abs,
     Add,
     And,
+    Basic,
     Derivative,
     DiracDelta,
     Dummy,
@@ -52,7 +53,7 @@ from sympy.printing.codeprinter import PrintMethodNotImplementedError
 from sympy.printing.numpy import SciPyPrinter
 
 from symmle.algebra import GaveUp, attempt_within
-from symmle.algebra.decisions import decided, scalar_decisions, without_poles
+from symmle.algebra.decisions import decided, scalar_decisions, times_, without_poles
 from symmle.algebra.series import add_up_in, with_series
 from symmle.compiling.derivatives import CONTEXT as CONTEXT
 from symmle.compiling.derivatives import LOCK as LOCK
@@ -194,12 +195,35 @@ def _stable(node: Expr) -> Expr:
         order = arguments[0] if isinstance(node, polygamma) else S(int(isinstance(node, trigamma)))
         return polygamma_(order, arguments[-1])  # type: ignore[no-any-return]
     rebuilt = node.func(*arguments)
-    if isinstance(rebuilt, Mul) and rebuilt.has(
-        log_upper_
-    ):  # exp(M_2) exp(-M_1), either of which may underflow
+    if isinstance(rebuilt, Mul) and rebuilt.has(log):
+        rebuilt = _without_zero_times_log(rebuilt)
+    if isinstance(rebuilt, Mul) and rebuilt.has(log_upper_):
+        # exp(M_2) exp(-M_1), either of which may underflow
         terms = Add.make_args(expand_mul(rebuilt, deep=False))
         rebuilt = Add(*(powsimp(term, combine="exp") for term in terms))
     return _stable_add(rebuilt) if isinstance(rebuilt, Add) else rebuilt
+
+
+def _without_zero_times_log(product: Expr) -> Expr:
+    """x**k log(x), k > 0, as 0 where x is: counts may be 0."""
+    logs = {a for e in product.atoms(log) for a in e.args[0].free_symbols if _may_be_zero(a)}
+    if not logs:
+        return product
+
+    def vanishes(factor: Expr) -> bool:
+        base, power = factor.as_base_exp()
+        return bool(base.free_symbols & logs) and not base.has(log) and power.is_negative is not True
+
+    small = [f for f in product.args if not f.has(log) and vanishes(f)]
+    large = [f for f in product.args if any(e.args[0].free_symbols & logs for e in f.atoms(log))]
+    if not small or not large:
+        return product
+    rest = [f for f in product.args if f not in small and f not in large]
+    return Mul(*rest) * times_(Mul(*small), Mul(*large))  # type: ignore[no-any-return]
+
+
+def _may_be_zero(symbol: Basic) -> bool:
+    return bool(symbol.is_nonnegative) and not symbol.is_positive
 
 
 # --- numbers -------------------------------------------------------------------------------------

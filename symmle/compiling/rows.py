@@ -277,7 +277,9 @@ class Pass(Judged):
             fixed = [scalars[s] for s in atom.scalars]
             function = self._row_function(i)
             rows_of = zip(*(values[c] for c in atom.columns), strict=True)
-            parts[i] = np.array([mp(function(*row, *fixed)[0]) for row in rows_of], dtype=object)
+            found = (function(*row, *fixed)[0] for row in rows_of)
+            # the logarithm of what rounding made negative is complex
+            parts[i] = np.array([CONTEXT.nan if isinstance(v, CONTEXT.mpc) else mp(v) for v in found], object)
         means, errors = {}, []
         tiny = mp(2) ** -200
         for m in self.monomials:
