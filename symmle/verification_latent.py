@@ -262,13 +262,11 @@ def _updated(step: Step, q: Surrogate) -> Values | None:
 
 def check_update(verifier: Verifier, step: Step) -> tuple[bool, str]:
     """No competitor is better in Q, near the update or anywhere; the engine's steps to it hold as well."""
-    from symmle.verification import Verifier as Again
-
     em = verifier.em
     if em is None:
         return False, "no latent structure is stored"
     for block in em.blocks:
-        inner = Again(block.declaration, build_likelihood(block.declaration), verifier.seed)
+        inner = type(verifier)(block.declaration, build_likelihood(block.declaration), verifier.seed)
         failed = inner.verify(block.steps).failures
         if failed:
             return False, f"a step of the M-step fails: {failed[0].rule}: {failed[0].found}"

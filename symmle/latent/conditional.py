@@ -105,7 +105,7 @@ def match_latent(declaration: Declaration) -> Matched | Unmatched:
         part.given,
     )
     m_step = replace(declaration, samples=(m_part,), latent={}, normalise_at={}, normalises=False, size=None)
-    exponent = Add(*(a * t for t, a in naturals.items()))
+    exponent = Add(*(_neat(a) * t for t, a in naturals.items()))
     return Matched(z, exponent, naturals, expectations, statistics, observed, m_step)
 
 

@@ -24,7 +24,7 @@ def steps_of(declaration: Declaration, em: Labelled | Conditional, solve: Solve)
 def _labelled(declaration: Declaration, em: Labelled, solve: Solve) -> tuple[Step, ...]:
     (part,) = declaration.samples
     density = Add(*(b.weight * b.density for b in em.branches))
-    table, labels = Table(em), Table(em, "z")
+    table, labels = Table(em), Table(em, "zuhc")
     structure = Step(
         "latent structure",
         tuple(b.weight * b.density for b in em.branches),
@@ -84,7 +84,7 @@ def _conditional(declaration: Declaration, em: Conditional, solve: Solve) -> tup
             columns,
             details=(("latent", z),),
         ),
-        Step("Q", (), (q,), Relation.SURROGATE, columns),
+        Step("Q", (), (q,), Relation.SURROGATE, columns, details=(("dropped", True),)),
         *_ending(em, solve, columns, q),
     )
 
@@ -95,9 +95,11 @@ def _ending(
     closed = updates(em, solve)
     left = left_over(em)
     numeric = tuple(p for p in em.m_step.parameters if p not in closed and p not in {p for p, _ in left})
-    proved = all(
-        any(point.certificate is not None for point in b.estimator.points) for b in em.blocks
-    ) and not (left or numeric)
+    proved = (
+        all(any(point.certificate is not None for point in b.estimator.points) for b in em.blocks)
+        and not numeric
+    )
+    smooth = all(b.estimator.kind in ("closed form", "reduced", "numeric") for b in em.blocks)
     update = Step(
         "M-step",
         (q,),
@@ -108,13 +110,17 @@ def _ending(
             ("remaining", tuple(Tuple(p, e) for p, e in left)),
             ("numeric", numeric),
             ("proved", proved),
+            ("smooth", smooth),
             ("columns", columns),
         ),
     )
     ascent = Step("ascent", (), (), Relation.ASCENT, tuple(closed), details=(("proved", proved),))
     bound = getattr(em, "unbounded", "")
-    more = (Step("unbounded", (), (), Relation.DEFINITION, (), details=(("path", bound),)),) if bound else ()
-    return (update, ascent, *more)
+    if not bound or not isinstance(em, Labelled):
+        return update, ascent
+    spiked = next(b.label for b in em.branches if b.density.free_symbols & set(em.collapse))
+    details = (("collapse", tuple(Tuple(p, e) for p, e in em.collapse.items())), ("label", spiked))
+    return update, ascent, Step("unbounded", (), (), Relation.DEFINITION, tuple(em.collapse), details=details)
 
 
 __all__ = ["steps_of"]

@@ -6,7 +6,21 @@ sum_i r_ij / n. Medians and quantiles are those with weights r_ij.
 
 from __future__ import annotations
 
-from sympy import Add, Expr, Rational, Symbol, Tuple, cancel, count_ops, factor_terms, log, together
+from dataclasses import replace
+
+from sympy import (
+    Add,
+    Expr,
+    Mul,
+    Rational,
+    Symbol,
+    Tuple,
+    cancel,
+    factor_terms,
+    log,
+    preorder_traversal,
+    together,
+)
 
 from symmle.algebra import GaveUp, attempt_within
 from symmle.latent.mstep import Solve
@@ -27,7 +41,7 @@ from symmle.sample import (
     statistics_of,
 )
 
-SHORT = 24  # operations; a longer update is said by the new values of other parameters where that is shorter
+SHORT = 16  # nodes; a longer update is said by the new values of other parameters where that is shorter
 
 
 class NotWritten(ValueError):
@@ -37,12 +51,14 @@ class NotWritten(ValueError):
 class Table:
     """The columns of the data and one of responsibilities for each branch."""
 
-    def __init__(self, em: Labelled, letter: str = "r"):
+    def __init__(self, em: Labelled, letters: str = "rq"):
         (part,) = em.observed.samples
-        taken = {s.name for s in (*part.all_columns, *em.observed.parameters, *em.observed.constants)}
+        taken = {s.name[0] for s in (*part.all_columns, *em.observed.parameters, *em.observed.constants)}
+        letter = next((c for c in letters if c not in taken), letters[0])
+        names = {s.name for s in (*part.all_columns, *em.observed.parameters, *em.observed.constants)}
         self.em = em
         self.shares = tuple(
-            Symbol(unused_name(f"{letter}_{j}", taken), positive=True) for j in range(1, len(em.branches) + 1)
+            Symbol(unused_name(f"{letter}_{j}", names), positive=True) for j in range(1, len(em.branches) + 1)
         )
         self.columns = Tuple(*part.all_columns, *self.shares)
         self.back = {copy: x for b in em.branches for x, copy in b.columns.items()}
@@ -131,18 +147,20 @@ def updates(em: Labelled | Conditional, solve: Solve) -> dict[Symbol, Expr]:
     table = Table(em) if isinstance(em, Labelled) else None
     plain = dict(em.estimator.closed)
     found: dict[Symbol, Expr] = {}
-    for p in sorted(plain, key=lambda p: count_ops(plain[p])):
+    for p in sorted(plain, key=lambda p: _size(plain[p])):
         e = plain[p]
         known = {plain[q]: q for q in found if plain[q].has(SampleOperator)}
         shorter = e.xreplace(known)
-        if count_ops(shorter) > SHORT:
-            shorter = _given_the_others(p, shorter, em, set(found), solve)
+        if _size(shorter) > SHORT:
+            again = attempt_within(6.0, _given_the_others, p, shorter, em, set(found), solve)
+            shorter = shorter if isinstance(again, GaveUp) else again
+        shorter = _without_signs(shorter)
         if table is None:
             found[p] = shorter
             continue
         written = attempt_within(2.0, table.write, shorter)
         if not isinstance(written, GaveUp):
-            found[p] = table.with_size(_as_one_fraction(written))
+            found[p] = _without_signs(table.with_size(_as_one_fraction(written)))
     return found
 
 
@@ -154,11 +172,38 @@ def _given_the_others(
     others = {q: None for q in block.parameters if q != p}
     if not others:
         return e
-    answer = solve(hold_fixed(block, others)).estimator
+    held = hold_fixed(block, others)
+    answer = solve(replace(held, samples=tuple(s for s in held.samples if s.density.has(p)))).estimator
     shorter = answer.closed.get(p) if not answer.remaining and not answer.alternatives else None
     if shorter is None or not shorter.free_symbols & set(block.parameters) <= before:
         return e
-    return shorter if count_ops(shorter) < count_ops(e) else e
+    return shorter if _size(shorter) < _size(e) else e
+
+
+def _size(e: Expr) -> int:
+    """The number of nodes, those inside sample operators with the others."""
+    return sum(1 for _ in preorder_traversal(e))
+
+
+def _without_signs(e: Expr) -> Expr:
+    """-Mean(a - y) -> Mean(y - a)."""
+
+    def turned(node: Expr) -> Expr:
+        if not node.could_extract_minus_sign():
+            return node
+        factors = list((-node).args) if isinstance(-node, Mul) else [-node]
+        for place, f in enumerate(factors):
+            if not isinstance(f, LinearStatistic):
+                continue
+            inside = list(Mul.make_args(f.summand))
+            for k, inner in enumerate(inside):
+                if isinstance(inner, Add):
+                    inside[k] = Add(*(-t for t in inner.args))
+                    factors[place] = f.func(Mul(*inside), f.args[-1])
+                    return Mul(*factors)
+        return node
+
+    return e.replace(lambda n: isinstance(n, Mul), turned)
 
 
 def _as_one_fraction(e: Expr) -> Expr:
@@ -166,7 +211,7 @@ def _as_one_fraction(e: Expr) -> Expr:
     best = e
     for way in (together, cancel, factor_terms):
         answer = attempt_within(1.0, way, e)
-        if not isinstance(answer, GaveUp) and count_ops(answer) < count_ops(best):
+        if not isinstance(answer, GaveUp) and _size(answer) < _size(best):
             best = answer
     return best
 

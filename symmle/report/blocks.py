@@ -58,6 +58,7 @@ class Dialect(ABC):
         self.letters: dict[Expr, Symbol] = {}  # that stand for parts of formulas
         self.solved: dict[Basic, Basic] = {}  # equations that were shown, left side by right side
         self.proved = False  # the point has been shown to be the global maximum
+        self.label = Symbol("z")  # what is not observed of a row
         self.single = False  # one parameter: an ordinary derivative
         self.shown: dict[Basic, str] = {}  # expressions that the reader has seen, and what they were called
 
@@ -65,6 +66,13 @@ class Dialect(ABC):
     def hatted(self, symbols: Iterable[Symbol]) -> Iterator[None]:
         """Within it these symbols are printed with a hat."""
         kept, self.names = self.names, replace(self.names, hats=frozenset(symbols))
+        yield
+        self.names = kept
+
+    @contextmanager
+    def renewed(self, symbols: Iterable[Symbol]) -> Iterator[None]:
+        """Within it these parameters are printed as new values of an iteration."""
+        kept, self.names = self.names, replace(self.names, renewed=frozenset(symbols))
         yield
         self.names = kept
 
@@ -87,6 +95,13 @@ class Dialect(ABC):
     @abstractmethod
     def case(self, condition: Basic, columns: tuple[Symbol, ...]) -> str:
         """A condition on a row."""
+
+    @abstractmethod
+    def fraction(self, above: str, below: str) -> str: ...
+
+    @abstractmethod
+    def old(self, text: str) -> str:
+        """The value of a parameter, or of all of them, before an iteration."""
 
     @abstractmethod
     def vector(self, hat: bool = False) -> str:

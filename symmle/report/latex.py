@@ -40,8 +40,15 @@ _LETTERS = {
     "<=": r"\le",
     ">=": r"\ge",
     "to": r"\to",
+    "const": r"\text{const}",
 }
-_FUNCTIONS = {"l": r"\ell", "E": r"\operatorname{E}", "Var": r"\operatorname{Var}"}
+_FUNCTIONS = {
+    "l": r"\ell",
+    "lc": r"\ell_c",
+    "logf": r"\log f",
+    "E": r"\operatorname{E}",
+    "Var": r"\operatorname{Var}",
+}
 
 # What is said of a sign where it occurs.
 _LEGEND = (
@@ -108,6 +115,12 @@ class Latex(Dialect):
         printer = self.printer()
         with printer._indexed(columns):
             return printer.case(condition)
+
+    def fraction(self, above: str, below: str) -> str:
+        return rf"\frac{{{above}}}{{{below}}}"
+
+    def old(self, text: str) -> str:
+        return f"{text}^{{(t)}}"
 
     def vector(self, hat: bool = False) -> str:
         return r"\hat{\boldsymbol{\theta}}" if hat else r"\boldsymbol{\theta}"

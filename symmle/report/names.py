@@ -69,6 +69,17 @@ def latex_name(name: str, accent: str = "", index: str = "") -> str:
     return f"{body}_{joined}" if len(joined) == 1 else f"{body}_{{{joined}}}"
 
 
+def marked_latex(name: str, mark: str, indexed: bool) -> str:
+    """A column of one number a branch: r_1 -> r_{i1}."""
+    letter, _ = split_name(name)
+    return f"{_latex_letter(letter)}_{{{'i' if indexed else ''}{',' if len(mark) > 1 else ''}{mark}}}"
+
+
+def renewed_latex(text: str) -> str:
+    """The new value of a parameter in an iteration."""
+    return f"{text}^{{(t+1)}}"
+
+
 def _unicode_letter(letter: str) -> str:
     if letter in _GREEK:
         return unicodedata.lookup(f"GREEK SMALL LETTER {letter.replace('lambda', 'lamda').upper()}")
@@ -94,3 +105,12 @@ def unicode_name(name: str, accent: str = "", index: str = "") -> str:
     body = "".join(c + mark for c in _unicode_letter(letter))
     below = [_unicode_letter(s) for s in subscripts] + ([index] if index else [])
     return body + "".join(unicode_subscript(s) for s in below)
+
+
+def marked_unicode(name: str, mark: str, indexed: bool) -> str:
+    letter, _ = split_name(name)
+    return _unicode_letter(letter) + unicode_subscript(("i" if indexed else "") + mark)
+
+
+def renewed_unicode(text: str) -> str:
+    return f"{text}⁽ᵗ⁺¹⁾"

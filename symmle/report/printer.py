@@ -10,7 +10,7 @@ from sympy.printing.latex import LatexPrinter
 from symmle.report.constants import is_negative_term
 from symmle.report.functions import LatexFunctions
 from symmle.report.layout import width
-from symmle.report.names import latex_name
+from symmle.report.names import latex_name, marked_latex, renewed_latex
 from symmle.report.order import falls, ordered_terms, turned
 from symmle.report.typesetter import Names, indicator, levels_of
 from symmle.sample import Count, LinearStatistic, Mean, Quantile, SampleOperator, Total
@@ -28,6 +28,10 @@ class TextbookPrinter(LatexFunctions, LatexPrinter):
     # --- symbols and numbers
     def _print_Symbol(self, symbol: Symbol, style: str = "plain") -> str:
         column, back = self.names.source_of(symbol)
+        if symbol in self.names.marks:
+            return marked_latex(symbol.name, self.names.marks[symbol], symbol in self._bound)
+        if symbol in self.names.renewed:
+            return renewed_latex(latex_name(symbol.name))
         if symbol in self._bound:
             return latex_name(column.name, index=f"i-{back}" if back else "i")
         if back:
@@ -143,7 +147,11 @@ class TextbookPrinter(LatexFunctions, LatexPrinter):
 
     def power_base(self, base: Expr) -> str:
         text = self._print(base)
-        simple = isinstance(base, Symbol) or (base.is_Integer and base >= 0) or base in (S.Pi, S.Exp1)
+        simple = (
+            (isinstance(base, Symbol) and "^" not in text)
+            or (base.is_Integer and base >= 0)
+            or base in (S.Pi, S.Exp1)
+        )
         if isinstance(base, Symbol) and "^" not in text:
             return text
         if isinstance(base, Mean | Count) and r"\sum" not in text and r"\frac" not in text:

@@ -9,7 +9,7 @@ from sympy import Basic, MatrixBase
 
 from symmle.declare.declaration import Declaration
 from symmle.record import Step
-from symmle.report import deciding, ending, opening, solving
+from symmle.report import deciding, ending, latent, opening, solving
 from symmle.report.blocks import Block, Dialect, Display, Heading, Row, Words
 from symmle.report.phrases import RELATIONS, capital
 from symmle.report.typesetter import Names
@@ -22,6 +22,14 @@ RULES: dict[str, _Writer] = {
     "logarithm": opening.logarithm,
     "normal form": opening.normal_form,
     "score": opening.score,
+    "latent structure": latent.latent_structure,
+    "complete-data log-likelihood": latent.complete,
+    "kernel": latent.kernel,
+    "E-step": latent.e_step,
+    "Q": latent.surrogate,
+    "M-step": latent.m_step,
+    "ascent": latent.ascent,
+    "unbounded": latent.unbounded,
     "moment equations": solving.moment_equations,
     "solve": solving.solve,
     "eliminate": solving.eliminate,
@@ -101,6 +109,7 @@ def blocks_of(derivation: Any, dialect: Dialect) -> list[Block]:
     """
     declaration = derivation.model.declaration
     dialect.names = names_of(declaration)
+    latent.prepare(dialect, derivation.steps)
     dialect.taken = {s.name for s in (*declaration.parameters, *declaration.constants)}
     dialect.single = len(declaration.parameters) == 1
     written = getattr(derivation, "written_steps", None)  # with the information as further steps
@@ -130,6 +139,8 @@ def _unsolved(derivation: Any, dialect: Dialect, declaration: Declaration) -> li
     from symmle.record import Relation
 
     closed = derivation.estimator.closed
+    if derivation.estimator.em is not None and not closed:
+        return latent.limit_of_updates(dialect, declaration)
     step = Step("estimate", (), tuple(closed.values()), Relation.DEFINITION, tuple(closed))
     return ending.estimate(step, dialect, declaration, derivation.estimator)
 

@@ -17,7 +17,7 @@ from symmle.report.unicode import UnicodePrinter, unicode_text
 from symmle.sample import Count
 
 _DIGITS = str.maketrans("₀₁₂₃₄₅₆₇₈₉‚", "0123456789,")
-_LETTERS = {"given": "|", "dots": "…", "V": "Cov", "<=": "≤", ">=": "≥", "to": "→"}
+_LETTERS = {"given": "|", "dots": "…", "V": "Cov", "<=": "≤", ">=": "≥", "to": "→", "-": "−"}
 
 
 def member_text(text: str, domain: Set, write: Any) -> str:
@@ -69,6 +69,12 @@ class Terminal(Dialect):
         with printer._indexed(columns):
             return printer.case(condition)
 
+    def fraction(self, above: str, below: str) -> str:
+        return f"{above}/({below})"
+
+    def old(self, text: str) -> str:
+        return f"{text}⁽ᵗ⁾"
+
     def vector(self, hat: bool = False) -> str:
         return "ϑ\u0302" if hat else "ϑ"
 
@@ -118,7 +124,8 @@ class Terminal(Dialect):
             return f"{unicode_name(letter[4:], accent='hat')}({arguments})"
         if letter.startswith("f") and letter[1:].isdigit():
             letter = unicode_name(letter)
-        return f"{'ℓ' if letter == 'l' else letter}({arguments})"
+        name = {"l": "ℓ", "lc": "ℓc", "logf": "log f"}.get(letter, letter)
+        return f"{name}({arguments})"
 
     def slope(self, parameter: Symbol, second: Symbol | None = None) -> str:
         name, d = unicode_name(parameter.name), "d" if self.single else "∂"

@@ -22,6 +22,8 @@ class Names:
     lags: dict[Symbol, Symbol] = field(default_factory=dict)
     supports: dict[Symbol, Set] = field(default_factory=dict)
     hats: frozenset[Symbol] = frozenset()
+    renewed: frozenset[Symbol] = frozenset()  # parameters that stand for their new values in an iteration
+    marks: dict[Symbol, str] = field(default_factory=dict)  # columns with a second index: r_i1
     bars: bool = False  # other means than that of a column are printed with a bar too
 
     @property
@@ -52,7 +54,7 @@ def levels_of(condition: Basic, domain: Set | None = None) -> tuple[int, ...]:
     if len(columns) != 1:
         return ()
     (column,) = columns
-    if isinstance(domain, Range) and domain.is_finite_set and len(domain) <= 12:
+    if isinstance(domain, Range) and not domain.free_symbols and domain.is_finite_set and len(domain) <= 12:
         domain = FiniteSet(*domain)
     if isinstance(domain, FiniteSet) and all(c.is_Integer and c >= 0 for c in domain.args):
         held = {c: condition.xreplace({column: c}) for c in domain.args}

@@ -8,7 +8,7 @@ from sympy import Add, Basic, Expr, Mul, Piecewise, Pow, S, Symbol, factorial, l
 from sympy.printing.str import StrPrinter
 
 from symmle.report.constants import is_negative_term
-from symmle.report.names import unicode_name, unicode_superscript
+from symmle.report.names import marked_unicode, renewed_unicode, unicode_name, unicode_superscript
 from symmle.report.order import falls, is_factorial, ordered_terms, turned
 from symmle.report.typesetter import Names, Typesetter, indicator, levels_of
 from symmle.sample import Count, LinearStatistic, Mean, Quantile, SampleOperator, Total
@@ -26,6 +26,10 @@ class UnicodePrinter(Typesetter, StrPrinter):
 
     def _print_Symbol(self, symbol: Symbol) -> str:
         column, back = self.names.source_of(symbol)
+        if symbol in self.names.marks:
+            return marked_unicode(symbol.name, self.names.marks[symbol], symbol in self._bound)
+        if symbol in self.names.renewed:
+            return renewed_unicode(unicode_name(symbol.name))
         if symbol in self._bound:
             return unicode_name(column.name, index=f"i-{back}" if back else "i").replace("-", "₋")
         if back:
@@ -115,7 +119,11 @@ class UnicodePrinter(Typesetter, StrPrinter):
             inside = self._print(base)
             return f"√{inside}" if isinstance(base, Symbol) or base.is_Integer else f"√({inside})"
         text = self._print(base)
-        atom = isinstance(base, Symbol) or (base.is_Integer and base >= 0) or base in (S.Pi, S.Exp1)
+        atom = (
+            (isinstance(base, Symbol) and not text.endswith("⁾"))
+            or (base.is_Integer and base >= 0)
+            or base in (S.Pi, S.Exp1)
+        )
         atom = atom or (isinstance(base, SampleOperator) and "Σ" not in text and " " not in text)
         text = text if atom else self.bracket(text)
         raised = self._print(power)
