@@ -34,6 +34,9 @@ def table_of(result: Any) -> dict[str, Any]:
         "unique": result.unique,
         "boundary": result.boundary,
         "unbounded": result.unbounded,
+        "gradient_norm": result.gradient_norm,
+        "condition_number": result.condition_number,
+        "maxima_met": list(result.maxima_met),
         "maximisers": {k: list(v) for k, v in result.maximisers.items()},
     }
 
