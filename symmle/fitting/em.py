@@ -21,7 +21,7 @@ from symmle.fitting.em_labels import Exchange, Weights, exchange_of, in_order
 from symmle.fitting.em_mstep import MStep
 from symmle.fitting.em_options import EmOptions
 from symmle.fitting.em_rows import BranchesOnRows, BranchLikelihood
-from symmle.fitting.em_run import End, Runner, Trail
+from symmle.fitting.em_run import Degenerate, End, Runner, Trail
 from symmle.fitting.em_search import TIE, Search, distinct_ends
 from symmle.fitting.large import compressed
 from symmle.fitting.plan import Plan
@@ -117,10 +117,14 @@ def solve_em(
     random = np.random.default_rng(20 if options.seed is None else options.seed)
 
     def on(some: BranchesOnRows, of: Guard | None = None) -> Search:
-        runner = Runner(
-            some, parts.m_step, coordinates, lambda theta: parts.is_allowed(theta, some.constants)
-        )
         guard = Guard(some, parts.weights, bool(problem.unbounded)) if of is None else of
+        runner = Runner(
+            some,
+            parts.m_step,
+            coordinates,
+            lambda theta: parts.is_allowed(theta, some.constants),
+            guard.collapsed,
+        )
         ways = (options.assignment, options.accelerate)
         return Search(runner, guard, parts.weights, parts.exchange, random, *ways)
 
@@ -337,7 +341,9 @@ def _solution(
     count = f"{len(ends)} {'start' if len(ends) == 1 else 'starts'}"
     said = [f"EM from {count} (the best: {best.start}), finished by Newton's method."]
     if fallen:
-        said.append(f"{fallen} of the starts ended at a collapsed component and were replaced.")
+        said.append(
+            f"{fallen} of the starts {'was' if fallen == 1 else 'were'} left at a collapsed component."
+        )
     if problem.unbounded or fallen:
         found.unbounded = True
         why = problem.unbounded or "a component may contract to a point"
@@ -369,7 +375,11 @@ def _classified(
             ends.append(end)
             continue
         trail = Trail()
-        theta = whole.runner.classified(end.theta, 500, trail)
+        try:
+            theta = whole.runner.classified(end.theta, 500, trail)
+        except Degenerate:
+            ends.append(replace(end, kind="collapsed"))
+            continue
         kind = "collapsed" if whole.guard.collapsed(theta) else "classification"
         ends.append(End(theta, trail.heights[-1], kind, end.start, trail.steps, trail=trail))
     good = [e for e in ends if e.kind == "classification"]

@@ -8,7 +8,7 @@ l there is not below l(t1).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,17 @@ from symmle.fitting.large import climb
 
 Array = NDArray[Any]
 SLACK = 1e-9  # of rounding: l may fall by so much of 1 + |l|
+OBSERVED = ("EM", "observed log-likelihood")
+CLASSIFIED = ("hard assignment", "classification log-likelihood")
 STILL = 1e-13  # rise of l, relative to 1 + |l|, that counts as none
+
+
+class Degenerate(Exception):
+    """A run met a point where a component has collapsed and doubles no longer tell l."""
+
+    def __init__(self, theta: list[float], height: float):
+        super().__init__(theta)
+        self.theta, self.height = theta, height
 
 
 @dataclass
@@ -62,10 +72,12 @@ class Runner:
         rows: BranchesOnRows,
         m_step: MStep,
         coordinates: Sequence[Coordinate],
-        allowed: Any = None,
+        allowed: Callable[[Sequence[float]], bool] | None = None,
+        degenerate: Callable[[Sequence[float]], Any] | None = None,
     ):
         self.rows, self.m_step, self.coordinates = rows, m_step, list(coordinates)
         self.is_allowed = allowed or (lambda theta: True)
+        self.is_degenerate = degenerate or (lambda theta: False)
         self.n = rows.n
         self._buffer: Array | None = None
 
@@ -109,7 +121,7 @@ class Runner:
             height, r = self.expectation(at)
             if not math.isfinite(height):  # the step led to an edge where a row is impossible
                 return trail.points[-1] if trail.points else at
-            _must_not_fall(height, last, "EM", "observed log-likelihood")
+            self._must_not_fall(height, last, at, OBSERVED)
             trail.add(height, at)
             if height - last <= close * (1 + abs(height)):
                 break
@@ -136,7 +148,7 @@ class Runner:
             h1, r = self.expectation(first)
             if not math.isfinite(h1):
                 return at, height, False
-            _must_not_fall(h1, height, "EM", "observed log-likelihood")
+            self._must_not_fall(h1, height, first, OBSERVED)
             second = self.maximise(r, first)
             trail.steps += 2
             if second is None:
@@ -170,8 +182,18 @@ class Runner:
                         if top >= height:
                             return trial, top, resp
         top, resp = self.expectation(second)
-        _must_not_fall(top, height, "EM", "observed log-likelihood")
+        self._must_not_fall(top, height, second, OBSERVED)
         return second, top, resp
+
+    def _must_not_fall(self, new: float, old: float, theta: Sequence[float], what: tuple[str, str]) -> None:
+        """Refuse a fall that rounding does not explain; at a degenerate point rounding explains any."""
+        if math.isfinite(old) and new < old - SLACK * (1 + abs(old)):
+            if self.is_degenerate(theta):
+                raise Degenerate(list(theta), old)
+            raise UnsoundStepError(
+                f"The {what[1]} fell from {old!r} to {new!r} in an iteration of {what[0]}, which theory excludes: a "
+                "bug in symmle."
+            )
 
     def classified(self, theta: Sequence[float], iterations: int, trail: Trail) -> list[float]:
         """Hard assignment: each row to its likeliest branch; sum_i max_j log w_j f_j(x_i) is checked not to fall."""
@@ -182,7 +204,7 @@ class Runner:
             new_labels = a.argmax(axis=0)
             top = a[new_labels, np.arange(self.rows.rows)]
             height = float(top.sum() if self.rows.weights is None else top @ self.rows.weights)
-            _must_not_fall(height, last, "hard assignment", "classification log-likelihood")
+            self._must_not_fall(height, last, at, CLASSIFIED)
             trail.add(height, at)
             if labels is not None and np.array_equal(labels, new_labels):
                 break
@@ -235,11 +257,4 @@ class Runner:
         return height, free, bent
 
 
-def _must_not_fall(new: float, old: float, what: str, of: str) -> None:
-    if math.isfinite(old) and new < old - SLACK * (1 + abs(old)):
-        raise UnsoundStepError(
-            f"The {of} fell from {old!r} to {new!r} in an iteration of {what}, which theory excludes: a bug in symmle."
-        )
-
-
-__all__ = ["End", "Runner", "Trail"]
+__all__ = ["Degenerate", "End", "Runner", "Trail"]

@@ -12,7 +12,7 @@ import numpy as np
 from symmle.fitting.em_guard import Guard
 from symmle.fitting.em_labels import Exchange, Weights
 from symmle.fitting.em_rows import IMPOSSIBLE
-from symmle.fitting.em_run import End, Runner, Trail
+from symmle.fitting.em_run import Degenerate, End, Runner, Trail
 from symmle.fitting.em_starts import features_of, starts
 from symmle.fitting.large import _trials
 
@@ -68,7 +68,10 @@ class Search:
         found: list[End] = []
         good = 0
         for name, r in starts(kind, count, features, rows.weights, model.size, own, rotate, self.random):
-            end = self._short(name, self._possible(r))
+            try:
+                end = self._short(name, self._possible(r))
+            except Degenerate as fall:
+                end = End(fall.theta, fall.height, "collapsed", name)
             found.append(end)
             good += end.kind == "begun"
             if good >= count or len(found) >= 3 * count + 4:
@@ -140,8 +143,14 @@ class Search:
 
     # --- where it ends ---
 
-    def finished(self, end: End, saddles: int = 0) -> End:
+    def finished(self, end: End) -> End:
         """Acceleration and Newton's method until a stationary point, or the reason why there is none."""
+        try:
+            return self._finished(end, 0)
+        except Degenerate as fall:
+            return self._ended(end, fall.theta, fall.height, "collapsed")
+
+    def _finished(self, end: End, saddles: int) -> End:
         runner, trail = self.runner, end.trail
         theta, height, still = end.theta, end.height, False
         if not self.accelerate and not saddles:
@@ -168,12 +177,14 @@ class Search:
         if saddles < SADDLES:
             left = self._off_saddle(theta, height)
             if left is not None:
-                return self.finished(replace(end, theta=left, height=runner.value(left)), saddles + 1)
+                return self._finished(replace(end, theta=left, height=runner.value(left)), saddles + 1)
         return self._without_newton(end, theta, height)
 
     def _is_loose(self, theta: Sequence[float]) -> bool:
         """Whether the information says next to nothing about some parameter."""
         _, _, h = self.runner.free_derivatives(theta)
+        if not np.isfinite(h).all():
+            return True
         values = np.linalg.eigvalsh(h)
         return bool(values[-1] * self.runner.n > -1.0 / LOOSE**2)
 
@@ -235,10 +246,9 @@ class Search:
                     if not together or self._at_end(at) is not None or self.guard.collapsed(at):
                         continue
                     if top >= height - TIE * (1 + abs(height)):
-                        names = [self.runner.rows.model.problem.branches[j].label for j in (heavy, light)]
                         note = (
-                            f"branches {names[0]} and {names[1]} coincide: one of them fewer explains the data, "
-                            "and their shares are not determined"
+                            "two components coincide: one fewer explains the data as well, and their shares are "
+                            "not determined"
                         )
                         return self._ended(end, at, top, "flat", note)
         return None
