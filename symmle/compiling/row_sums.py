@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -43,6 +46,7 @@ Array = NDArray[Any]
 ROWS = 1 << 16  # of a block: its buffers stay in the caches, and few blocks keep Python's share small
 FEW_ROWS = 1 << 14  # of a block where there are many buffers
 MANY_STEPS = 24
+ROWS_OF_TWO = 1 << 18  # from which a second thread pays
 SHORT = (
     1 << 13
 )  # rows of an inner product for which BLAS starts no threads, so that it is the same everywhere
@@ -220,21 +224,25 @@ class RowSums:
         self._data = data | set(self._kept_names)
         self.statistics = len(statistics)
         wanted = [*self._columns, *(names[k] for k in constants)]
-        self._keeping: _Program | None = None
-        if kept or statistics:
-            sums = [_Pool(data).sum_of(e) for e in written[count:]]
-            self._keeping = _Program(wanted, kept, sums, [names[k] for k in constants])
-        self._rowwise_kept: _Program | None = None
-        if kept or statistics:
-            self._rowwise_kept = _Program(
-                wanted, [*kept, *written[count:]], [], [names[k] for k in constants]
-            )
+        self._kept, self._fixed_names = kept, [names[k] for k in constants]
+        self._statistics, self._wanted = written[count:], wanted
+        self.plain = {k: e for k, e in enumerate(statistics) if e in set(columns)}  # plain sums of a column
+        self.keeps = bool(kept or statistics)  # whether there is anything to keep or to sum once
+        self._keeping: dict[tuple[int, ...], _Program] = {}
         self._programs: dict[tuple[tuple[int, ...], bool], _Program] = {}
 
-    @property
-    def keeps(self) -> bool:
-        """Whether there is anything to keep or to sum once."""
-        return self._keeping is not None
+    def keeping(self, which: Sequence[int]) -> _Program:
+        """What is kept, and some of the statistics."""
+        key = tuple(which)
+        if key not in self._keeping:
+            pool = _Pool(set(self._columns))
+            sums = [pool.sum_of(self._statistics[k]) for k in key]
+            self._keeping[key] = _Program(self._wanted, self._kept, sums, self._fixed_names)
+        return self._keeping[key]
+
+    @cached_property
+    def _rowwise_kept(self) -> _Program:
+        return _Program(self._wanted, [*self._kept, *self._statistics], [], self._fixed_names)
 
     def program(self, which: Sequence[int] | None = None, rowwise: bool = False) -> _Program:
         """The compiled functions, all or some; `rowwise` ones are not summed."""
@@ -248,14 +256,10 @@ class RowSums:
         return self._programs[key]
 
     def keep(
-        self,
-        columns: Sequence[Array],
-        weights: Array | None = None,
-        constants: Sequence[float] = (),
-        threads: int = 1,
+        self, columns: Sequence[Array], weights: Array | None = None, constants: Sequence[float] = ()
     ) -> tuple[list[Array], list[float]]:
         """The functions of data alone that every call needs, and the sums of the statistics: one pass."""
-        kept, statistics, _ = self.first(columns, weights, constants, None, (), threads)
+        kept, statistics, _ = self.first(columns, weights, constants)
         return kept, statistics
 
     def first(
@@ -263,16 +267,22 @@ class RowSums:
         columns: Sequence[Array],
         weights: Array | None,
         constants: Sequence[float],
-        theta: Sequence[float] | None,
-        which: Sequence[int] | None,
-        threads: int = 1,
+        theta: Sequence[float] | None = None,
+        which: Sequence[int] | None = None,
+        known: Mapping[int, float] | None = None,
     ) -> tuple[list[Array], list[float], list[float]]:
-        """What is kept, the statistics, and the sums at theta of some functions, in one pass."""
+        """What is kept, the statistics, and the sums at theta of some functions, in one pass.
+
+        Statistics in `known` are taken from there.
+        """
+        known = known or {}
         program = None if theta is None else self.program(which)
-        if self._keeping is None:
-            return [], [], [] if program is None else self(columns, [], weights, theta, which, threads)  # type: ignore[arg-type]
+        left = [k for k in range(self.statistics) if k not in known]
+        if not left and not self._kept_names:
+            sums = [] if program is None or theta is None else self(columns, [], weights, theta, which)
+            return [], [known[k] for k in range(self.statistics)], sums
         rows = len(columns[0])
-        keeping, found = self._keeping, [np.empty(rows) for _ in self._kept_names]
+        keeping, found = self.keeping(left), [np.empty(rows) for _ in self._kept_names]
         fixed = [*constants, *keeping.scalars(constants)]
         numbers = [] if program is None or theta is None else [*theta, *program.scalars(theta)]
 
@@ -287,8 +297,9 @@ class RowSums:
             return sums
 
         steps = keeping.steps + (0 if program is None else program.steps)
-        sums = _over_blocks(work, rows, steps, threads)
-        return found, sums[: self.statistics], sums[self.statistics :]
+        sums = _over_blocks(work, rows, steps)
+        statistics = {**known, **dict(zip(left, sums, strict=False))}
+        return found, [statistics[k] for k in range(self.statistics)], sums[len(left) :]
 
     def __call__(
         self,
@@ -297,7 +308,6 @@ class RowSums:
         weights: Array | None,
         theta: Sequence[float],
         which: Sequence[int] | None = None,
-        threads: int = 1,
     ) -> list[float]:
         """The sums at theta of all functions or of some; not finite where a row is not."""
         if self.size == 0 or (which is not None and not len(which)):
@@ -311,13 +321,13 @@ class RowSums:
             arrays = (*(c[low:high] for c in columns), *(k[low:high] for k in kept))
             return program.block(w, *arrays, *numbers)[1]  # type: ignore[no-any-return]
 
-        return _over_blocks(work, len(columns[0]), program.steps, threads)
+        return _over_blocks(work, len(columns[0]), program.steps)
 
     def rowwise_kept(
         self, columns: Sequence[Array], constants: Sequence[float]
     ) -> tuple[list[Array], list[Array]]:
         """What is kept and the functions of the statistics, not summed."""
-        if self._rowwise_kept is None:
+        if not self.keeps:
             return [], []
         values, _ = self._rowwise_kept.block(
             None, *columns, *constants, *self._rowwise_kept.scalars(constants)
@@ -351,8 +361,9 @@ class RowSums:
     def sources(self) -> list[tuple[str, Callable[..., Any]]]:
         """The compiled functions with what each does."""
         parts: list[tuple[str, Callable[..., Any] | None]] = []
-        if self._keeping is not None:
-            parts.append(("kept with the rows, and statistics", self._keeping.block))
+        if self.keeps:
+            program = self.keeping(range(self.statistics))
+            parts.append(("kept with the rows, and statistics", program.block))
         if self.size:
             program = self.program()
             parts += [("once a call", program.ahead), ("each block of rows", program.block)]
@@ -518,11 +529,9 @@ def _product(a: Array, b: Array) -> float:
     return total + float(np.dot(a[cut:], b[cut:]))
 
 
-def _over_blocks(
-    work: Callable[[int, int], list[float]], rows: int, steps: int, threads: int = 1
-) -> list[float]:
+def _over_blocks(work: Callable[[int, int], list[float]], rows: int, steps: int) -> list[float]:
     """The sums of what `work` gives for every block of rows; the same for any number of threads."""
-    size = ROWS if steps < MANY_STEPS else FEW_ROWS
+    size = min(ROWS, max(rows // 4, SHORT)) if steps < MANY_STEPS else FEW_ROWS
 
     def guarded(low: int) -> list[float]:
         with np.errstate(all="ignore"):
@@ -530,6 +539,7 @@ def _over_blocks(
 
     if rows <= size:
         return [float(v) for v in guarded(0)]
+    threads = threads_now() if rows >= ROWS_OF_TWO else 1
     if threads > 1:
         share = -(-rows // (size * threads)) * size
 
@@ -541,6 +551,32 @@ def _over_blocks(
         with np.errstate(all="ignore"):
             parts = [work(low, min(low + size, rows)) for low in range(0, rows, size)]
     return [_exact(p) for p in zip(*parts, strict=True)]
+
+
+@contextmanager
+def on_threads(threads: int | None) -> Iterator[None]:
+    """Passes over many rows on so many threads; None: as many as OMP_NUM_THREADS says, or as there are cores."""
+    token = _THREADS.set(threads)
+    try:
+        yield
+    finally:
+        _THREADS.reset(token)
+
+
+def threads_now() -> int:
+    """How many threads a pass over many rows takes."""
+    found = _THREADS.get()
+    if found is None:
+        said = os.environ.get("OMP_NUM_THREADS", "")
+        found = int(said) if said.isdigit() else _cores()
+    return max(1, found)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_THREADS: ContextVar[int | None] = ContextVar("threads of a pass", default=None)
 
 
 @lru_cache(maxsize=4)
@@ -631,4 +667,12 @@ def _compiled(arguments: Sequence[Any], results: Sequence[Any], cse: Any = True)
     )
 
 
-__all__ = ["ROWS", "RowSums", "linear_parts", "prepared", "with_powers_as_exponentials"]
+__all__ = [
+    "ROWS",
+    "RowSums",
+    "linear_parts",
+    "on_threads",
+    "prepared",
+    "threads_now",
+    "with_powers_as_exponentials",
+]

@@ -9,9 +9,11 @@ import numpy as np
 from sympy import S
 
 from symmle.compiling.data import Table, read_table
+from symmle.compiling.row_sums import on_threads
 from symmle.errors import DataError, NotConvergedError, SymmleError
 from symmle.fitting.em_options import EmOptions, running_em
 from symmle.fitting.em_result import result_of
+from symmle.fitting.large import plain_sums
 from symmle.fitting.plan import Plan, plan_of
 from symmle.fitting.result import FitResult
 from symmle.fitting.solution import as_doubles
@@ -79,8 +81,11 @@ def fit_derivation(
         "auto"; or "closed", "root", "newton", "em" to ask for one way.
     by
         A column name or a column: one fit a group, as a dict.
-    seed, threads
-        Accepted for stability of the interface; fits are deterministic and use one thread.
+    threads
+        How many threads the passes over many rows take; None: as many as OMP_NUM_THREADS says, else as there are
+        cores. The estimates do not depend on it.
+    seed
+        Of random starts of EM; every other fit is deterministic.
     missing
         "error": a NaN or None is refused, its row named; "drop": rows with one in a column of the model are left
         out, and `status` and `dropped` of the result count them.
@@ -120,7 +125,7 @@ def fit_derivation(
             f"'{derivation.estimator.kind}'. Leave them out."
         )
     try:
-        with watching(callback, progress), running_em(em):
+        with watching(callback, progress), running_em(em), on_threads(threads):
             return _fit(derivation, data, weights, fixed, start, method, by, missing, bounds)
     except Stopped as stop:
         state = stop.state
@@ -156,7 +161,7 @@ def _fit(
     constants = plan.constants(fixed)
     table = data
     if not isinstance(data, Table):
-        table = read_table(plan.model, data, weights, constants, plan.summed, missing)
+        table = read_table(plan.model, data, weights, constants, plain_sums(plan, data, constants), missing)
     return result_of(derivation, table, solve_or_refuse(plan, table, constants, _start(plan, start), method))
 
 

@@ -7,7 +7,7 @@ not negative definite, rounding that would show) there is no answer here, and th
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ STEPS = 60
 FAR = 40.0  # in free coordinates: towards the edge of the parameter space
 GUIDED = 0.2  # length of a step from which the subsample guides it
 CLOSE_GUIDED = 5e-4  # a guided step after which the next would be below rounding
-CLOSE = 1e-7  # a step, per observation, after which the next one would be below rounding
+CLOSE = 1e-5  # a step, per observation, after which the next one would be below rounding: its square
 ROUGH, FAIR = 0.05, 0.01  # ends of the search on few rows and on the subsample: below their sampling errors
 BEND = 1e-11  # least eigenvalue of the scaled Hessian
 
@@ -48,7 +48,7 @@ class Ascent:
 
 
 def solve_large(
-    plan: Plan, table: Table, constants: dict[Symbol, Any], threads: int = 1, moving: bool = False
+    plan: Plan, table: Table, constants: dict[Symbol, Any], moving: bool = False
 ) -> Solution | None:
     """The maximum by few passes over many rows, or None where the careful ways are to be taken.
 
@@ -65,7 +65,9 @@ def solve_large(
     random = np.random.default_rng(20)
     few = _drawn(rows, FEW, random, moving)
     trials = _trials(coordinates, few, random)
-    full = model.on(rows, numbers, threads)
+    full = model.on(rows, numbers)
+    if model.is_separable:
+        full.give_totals(table)
     starts = 1 if plan.is_proved else STARTS
     left = sum(len(columns[0]) for columns, _, _ in rows)
     if model.is_separable or left <= MANY:
@@ -78,11 +80,7 @@ def solve_large(
         start = _search(model.on(few, numbers), coordinates, trials, starts)
         if start is None:
             return None
-        if left <= 4 * MANY:  # a subsample would save nothing
-            return _solution(
-                plan, table, constants, coordinates, climb(full, coordinates, start.theta, CLOSE), full
-            )
-        count = min(max(MANY, table.rows // 40), MORE)
+        count = min(max(min(MANY, left // 4), left // 40), MORE)
         subsample = model.on(_drawn(rows, count, random, moving), numbers)
         middle = climb(subsample, coordinates, start.theta, FAIR)
         if middle is None:
@@ -114,7 +112,7 @@ def _solution(
 
 def _is_near_the_data(coordinates: Sequence[Coordinate], theta: Sequence[float], table: Table) -> bool:
     """Whether no parameter is so far beyond the scales of the data that it may be on its way to infinity."""
-    ends = (abs(v) for s in table.samples for c in s.columns for v in (s.minimum[c], s.maximum[c]))
+    ends = (abs(v) for s in table.samples for c in s.columns for v in (s.minimum[c], s.pivot[c]))
     largest = max(ends, default=0.0)
     if not largest > 0:
         return False
@@ -123,6 +121,15 @@ def _is_near_the_data(coordinates: Sequence[Coordinate], theta: Sequence[float],
         for c, v in zip(coordinates, theta, strict=True)
     )
     return far + abs(math.log(largest)) < 24
+
+
+def plain_sums(plan: Plan, data: Any, constants: dict[Symbol, Any]) -> frozenset[Symbol]:
+    """The columns of which the plain sum is wanted, so that reading the data can take it on the way."""
+    if not plan.left or plan.declaration.latent or isinstance(data, Mapping) or np.ndim(data) != 1:
+        return plan.summed
+    if len(data) < LARGE or _coordinates(plan, constants) is None:
+        return plan.summed
+    return _model(plan).plain
 
 
 def _finish(
@@ -139,7 +146,7 @@ def _finish(
         values, inverse = _inverse(near[2])
         move = inverse @ here
         if values[-1] < -BEND and math.sqrt(max(float(here @ move), 0.0)) < GUIDED:
-            t = t + _guided(guide, t, here, inverse, move)
+            t = t + _guided(guide, t, here, inverse, move, 0.02)
             for step in range(2, 5):
                 there = free.curves(t)
                 if there is None:
@@ -173,6 +180,15 @@ def _model(plan: Plan) -> LikelihoodSums:
 
 def _coordinates(plan: Plan, constants: dict[Symbol, Any], moving: bool = False) -> list[Coordinate] | None:
     """Free coordinates of plain open or closed intervals; None for every other space."""
+    if constants:
+        return _found_coordinates(plan, constants, moving)
+    made = plan.__dict__.setdefault("_free_coordinates", {})
+    if moving not in made:
+        made[moving] = _found_coordinates(plan, constants, moving)
+    return made[moving]  # type: ignore[no-any-return]
+
+
+def _found_coordinates(plan: Plan, constants: dict[Symbol, Any], moving: bool) -> list[Coordinate] | None:
     declaration = plan.declaration
     if declaration.where or declaration.constraints or declaration.latent or plan.auxiliary:
         return None
@@ -292,7 +308,7 @@ class _Free:
         self.n = max(sums.n, 1.0)
 
     def theta(self, t: Array) -> list[float]:
-        return [c.value(v) for c, v in zip(self.coordinates, t, strict=True)]
+        return [c.value(v) for c, v in zip(self.coordinates, t.tolist(), strict=True)]
 
     def slopes(self, t: Array) -> Array | None:
         """The gradient, or None where it is not finite."""
@@ -315,17 +331,22 @@ class _Free:
     def _in_free(
         self, gradient: Array, hessian: Array | None, theta: list[float]
     ) -> tuple[Array | None, Array | None]:
-        slopes = np.array([c.slopes(v) for c, v in zip(self.coordinates, theta, strict=True)])
-        first, second = slopes[:, 0], slopes[:, 1]
-        with np.errstate(all="ignore"):  # what is not finite is seen below
-            g = gradient * first / self.n
-            if hessian is None:
-                return (g if np.isfinite(g).all() else None), None
-            h = hessian * (first[:, None] * first) / self.n
-            h.flat[:: len(theta) + 1] += gradient * second / self.n
-        if not (np.isfinite(g).all() and np.isfinite(h).all()):
+        slopes = [c.slopes(v) for c, v in zip(self.coordinates, theta, strict=True)]
+        n, plain = self.n, gradient.tolist()
+        g = [d * first / n for d, (first, _) in zip(plain, slopes, strict=True)]
+        if not all(map(math.isfinite, g)):
             return None, None
-        return g, h
+        if hessian is None:
+            return np.array(g), None
+        h = [
+            [v * first * other / n for v, (other, _) in zip(row, slopes, strict=True)]
+            for row, (first, _) in zip(hessian.tolist(), slopes, strict=True)
+        ]
+        for k, (d, (_, second)) in enumerate(zip(plain, slopes, strict=True)):
+            h[k][k] += d * second / n
+        if not all(math.isfinite(v) for row in h for v in row):
+            return None, None
+        return np.array(g), np.array(h)
 
 
 def climb(
@@ -348,7 +369,7 @@ def climb(
     except ValueError:
         return None
     here = free.at(t)
-    ended = [math.isfinite(c.low) or math.isfinite(c.high) for c in coordinates]
+    ended = [k for k, c in enumerate(coordinates) if c.is_bounded]
     for step in range(1, STEPS + 1):
         if here is None:
             return None
@@ -364,7 +385,9 @@ def climb(
             if not bent or np.abs(t).max() >= FAR:
                 return None
             return Ascent(free.theta(t + move), height, step, float(np.abs(g).max()), _condition(values))
-        longest = float(np.abs(move * _unit(coordinates, free.theta(t))).max())
+        longest = max(
+            abs(m) * u for m, u in zip(move.tolist(), _unit(coordinates, free.theta(t)), strict=True)
+        )
         move = move if longest <= 2.0 else move * (2.0 / longest)
         for _ in range(30):
             there = free.at(t + move)
@@ -374,7 +397,7 @@ def climb(
         else:
             return None
         t, here = t + move, there
-        if np.abs(t[ended]).max(initial=0.0) > FAR:
+        if ended and max(abs(v) for v in t[ended].tolist()) > FAR:
             return None
     return None
 
@@ -398,7 +421,7 @@ def _condition(values: Array) -> float:
     return float(np.abs(values).max() / max(np.abs(values).min(), 1e-300))
 
 
-def _guided(guide: _Free, t: Array, g: Array, inverse: Array, move: Array) -> Array:
+def _guided(guide: _Free, t: Array, g: Array, inverse: Array, move: Array, close: float = 1e-5) -> Array:
     """The step with the curvature of the score taken from a subsample; Newton's own where that does not help."""
     start = guide.at(t)
     if start is None:
@@ -412,21 +435,16 @@ def _guided(guide: _Free, t: Array, g: Array, inverse: Array, move: Array) -> Ar
         better = inverse @ (g + rest)
         if not np.isfinite(better).all() or np.abs(better - move).max() > 0.5 * np.abs(move).max():
             return move
-        settled = np.abs(better - found).max() <= 1e-6 * np.abs(move).max()
+        settled = np.abs(better - found).max() <= close * np.abs(move).max()
         found = better
         if settled:
             break
     return found
 
 
-def _unit(coordinates: Sequence[Coordinate], theta: Sequence[float]) -> Array:
+def _unit(coordinates: Sequence[Coordinate], theta: Sequence[float]) -> list[float]:
     """What a step is measured by: whole units of a logarithm, on the line the value itself."""
-    return np.array(
-        [
-            1.0 if math.isfinite(c.low) or math.isfinite(c.high) else 1.0 / (abs(v) + 1e3)
-            for c, v in zip(coordinates, theta, strict=True)
-        ]
-    )
+    return [1.0 if c.is_bounded else 1.0 / (abs(v) + 1e3) for c, v in zip(coordinates, theta, strict=True)]
 
 
 __all__ = ["LARGE", "Ascent", "climb", "solve_large"]

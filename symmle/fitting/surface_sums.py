@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -150,19 +151,26 @@ class LikelihoodSums:
             self._made[what] = _scalar_function(self._known, self._inputs(what), outputs)
         return self._made[what]
 
-    def on(self, rows: Rows, constants: Sequence[float], threads: int = 1) -> SumsOnRows:
-        return SumsOnRows(self, rows, tuple(constants), threads)
+    def on(self, rows: Rows, constants: Sequence[float]) -> SumsOnRows:
+        return SumsOnRows(self, rows, tuple(constants))
+
+    @cached_property
+    def plain(self) -> frozenset[Symbol]:
+        """The columns whose plain sum is a statistic, where there are statistics alone."""
+        found = [c for form in self.forms for c in form.sums.plain.values()]
+        return frozenset(found) if self.is_separable else frozenset()  # type: ignore[arg-type]
 
 
 class SumsOnRows:
     """The likelihood on given rows: `value` and `derivatives` at theta; `passes` counts the passes over the rows."""
 
-    def __init__(self, model: LikelihoodSums, rows: Rows, constants: tuple[float, ...], threads: int = 1):
-        self.model, self.rows, self.constants, self.threads = model, rows, constants, threads
+    def __init__(self, model: LikelihoodSums, rows: Rows, constants: tuple[float, ...]):
+        self.model, self.rows, self.constants = model, rows, constants
         self.passes = 0
         self.n = sum(n for _, _, n in rows)
         self._kept: list[list[Array]] | None = None
         self._fixed: list[list[float]] = []
+        self._totals: list[dict[int, float]] = [{} for _ in rows]
 
     def value(self, theta: Sequence[float]) -> float:
         """l(theta); nan where a row has none."""
@@ -205,29 +213,39 @@ class SumsOnRows:
                 return np.full(len(points), math.nan)
         return np.broadcast_to(np.asarray(found, dtype=float), (len(points),))
 
+    def give_totals(self, table: Table) -> None:
+        """Plain sums of columns that were taken when the table was read are not taken again."""
+        for place, (form, sample) in enumerate(zip(self.model.forms, table.samples, strict=True)):
+            known = {k: sample.total[c] for k, c in form.sums.plain.items() if c in sample.total}
+            self._totals[place] = known if sample.weights is None else {}
+
     def _prepare(self) -> None:
         if self._kept is None:
             made = [
-                form.sums.keep(columns, weights, self.constants, self.threads)
-                for form, (columns, weights, _) in zip(self.model.forms, self.rows, strict=True)
+                form.sums.first(columns, weights, self.constants, known=known)
+                for form, (columns, weights, _), known in zip(
+                    self.model.forms, self.rows, self._totals, strict=True
+                )
             ]
             self.passes += any(form.sums.keeps for form in self.model.forms)
-            self._kept, self._fixed = [k for k, _ in made], [s for _, s in made]
+            self._kept, self._fixed = [m[0] for m in made], [m[1] for m in made]
 
     def _at(self, theta: Sequence[float], what: int) -> list[float]:
         point = [*map(float, theta), *self.constants]
         inputs: list[float] = []
         if self._kept is None:
             made = [
-                form.sums.first(columns, weights, self.constants, point, form.needed[what], self.threads)
-                for form, (columns, weights, _) in zip(self.model.forms, self.rows, strict=True)
+                form.sums.first(columns, weights, self.constants, point, form.needed[what], known)
+                for form, (columns, weights, _), known in zip(
+                    self.model.forms, self.rows, self._totals, strict=True
+                )
             ]
             self.passes += any(form.sums.keeps or form.needed[what] for form in self.model.forms)
             self._kept, self._fixed = [m[0] for m in made], [m[1] for m in made]
             moving = [m[2] for m in made]
         else:
             moving = [
-                form.sums(columns, kept, weights, point, form.needed[what], self.threads)
+                form.sums(columns, kept, weights, point, form.needed[what])
                 for form, (columns, weights, _), kept in zip(
                     self.model.forms, self.rows, self._kept, strict=True
                 )
