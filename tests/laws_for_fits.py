@@ -37,6 +37,7 @@ GENERALISED_GAMMA = (
 
 LAWS: dict[str, dict[str, Any]] = {
     "exponential": _law(POSITIVE, "rate*exp(-rate*x)", rate="positive"),
+    "exponential from 0": _law("[0, oo)", "rate*exp(-rate*x)", rate="positive"),
     "gamma": _law(
         POSITIVE, "rate**shape*x**(shape - 1)*exp(-rate*x)/gamma(shape)", shape="positive", rate="positive"
     ),

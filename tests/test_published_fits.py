@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field
 from functools import cache
@@ -31,6 +32,8 @@ DENTAL = [141, 16, 46, 40, 351, 259, 317, 1511, 107, 567]
 TOXOCARA = repeated(_0=14, _1=8, _2=5, _3=1, _4=6, _5=2, _6=1, _7=1, _9=2, _11=1, _12=1, _16=1, _19=1, _20=1, _21=1,
                     _28=2, _30=1, _33=1, _40=1, _41=1, _75=1)  # fmt: skip
 OVARIAN = {"x": column("ovarian", "futime"), "d": column("ovarian", "fustat")}
+_DATES = column("coal")
+COAL = [b - a for a, b in itertools.pairwise(_DATES)]  # years between explosions; two were on one day
 AML = right_censored("9 13 13+ 18 23 28+ 31 34 45+ 48 161+ 5 5 8 8 12 16+ 23 27 30 33 43 45")
 GEHAN = right_censored("10 7 32+ 23 22 6 16 34+ 32+ 25+ 11+ 20+ 19+ 6 17+ 35+ 6+ 13 9+ 6 10+")
 AUTOMOTIVE = right_censored(
@@ -54,6 +57,7 @@ DATA: dict[str, Any] = {
     "ball bearings": column("ballbearings"),
     "rivers": column("rivers"),
     "New Haven": column("nhtemp"),
+    "coal mines": COAL,
     "ovarian": OVARIAN,
     "aml": AML,
     "gehan": GEHAN,
@@ -134,6 +138,7 @@ UNCENSORED = [
       digits=2e-4),  # mu is printed as 4.23064, where l is lower than at 4.2300653
     P("lognormal", "rivers", {"mu": 6.17587888, "sigma": 0.589382913}, -996.32548839),
     P("normal", "New Haven", {"mu": 51.16, "sigma": 1.2550166}, -98.76523998),
+    P("exponential from 0", "coal mines", {"rate": 1.7114478779}, -87.905452352),
 ]  # fmt: skip
 
 CENSORED = [
@@ -263,12 +268,32 @@ def test_binomial_with_both_parameters(counts: list[int], size: int, p: float, h
     assert result.log_likelihood == pytest.approx(height, rel=1e-10)
 
 
+def test_the_height_beside_the_flat_maximum_of_a_binomial() -> None:
+    beside = derive(law("binomial, both").model, fixed={"N": 190})
+    result = fit(beside, [16, 18, 22, 25, 28])
+    assert result.log_likelihood == pytest.approx(-14.486330282, abs=6e-10)
+
+
 def test_two_distant_values_under_a_cauchy_law() -> None:
     """0 is a minimum: the two maxima at -sqrt(8) and sqrt(8) tie."""
     result = fit(law("Cauchy location"), [-3, 3])
     assert abs(result.estimates["m"]) == pytest.approx(math.sqrt(8), rel=1e-12)
     assert result.log_likelihood == pytest.approx(-5.8729787102, rel=1e-10)
     assert result.unique is False
+
+
+def test_all_stationary_points_of_the_two_distant_values() -> None:
+    points = law("Cauchy location").stationary_points([-3, 3])
+    found = {
+        round(float(next(iter(p.values.values()))), 9): (p.kind.value, float(p.log_likelihood))
+        for p in points
+    }
+    assert found[0.0] == ("local minimum", pytest.approx(-6.8946299577, rel=1e-10))
+    for place in (-math.sqrt(8), math.sqrt(8)):
+        kind, height = found[round(place, 9)]
+        assert kind.endswith("maximum")
+        assert height == pytest.approx(-5.8729787102, rel=1e-10)
+    assert len(points) == 3
 
 
 @pytest.mark.parametrize("name", ["shifted lognormal", "shifted Weibull"])
