@@ -12,6 +12,7 @@ from sympy import (
     Add,
     Expr,
     Mul,
+    Pow,
     Rational,
     Symbol,
     Tuple,
@@ -151,7 +152,7 @@ def updates(em: Labelled | Conditional, solve: Solve) -> dict[Symbol, Expr]:
         e = plain[p]
         known = {plain[q]: q for q in found if plain[q].has(SampleOperator)}
         shorter = e.xreplace(known)
-        if _size(shorter) > SHORT:
+        if _size(shorter) > SHORT and _is_knotted(shorter):
             again = attempt_within(6.0, _given_the_others, p, shorter, em, set(found), solve)
             shorter = shorter if isinstance(again, GaveUp) else again
         shorter = _without_signs(shorter)
@@ -178,6 +179,12 @@ def _given_the_others(
     if shorter is None or not shorter.free_symbols & set(block.parameters) <= before:
         return e
     return shorter if _size(shorter) < _size(e) else e
+
+
+def _is_knotted(e: Expr) -> bool:
+    """Whether statistics stand within statistics, or in powers: another parameter's value may be in them."""
+    nested = any(o.summand.has(SampleOperator) for o in e.atoms(LinearStatistic))
+    return nested or any(p.exp not in (1, -1) and p.has(LinearStatistic) for p in e.atoms(Pow))
 
 
 def _size(e: Expr) -> int:
