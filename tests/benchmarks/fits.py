@@ -45,7 +45,7 @@ def peers_of(law: Law, wanted: list[str]) -> dict[str, Program]:
 
 
 class Ours:
-    """`fit(derivation, data)`, estimates only; keeps the last result, whose status is made when it is read."""
+    """`fit(derivation, data)`, estimates only; keeps the first result, whose status is made when it is read."""
 
     def __init__(self, law: Law):
         self.law = law
@@ -55,8 +55,10 @@ class Ours:
     def __call__(self, columns: Columns) -> Estimates:
         if self.law.groups:
             return dict(fit(self.derivation, columns, by="g").estimates)
-        self.result = fit(self.derivation, columns["x"])
-        return dict(self.result.estimates)
+        result = fit(self.derivation, columns["x"])
+        if self.result is None:
+            self.result = result
+        return dict(result.estimates)
 
     @property
     def status(self) -> str:
@@ -69,7 +71,6 @@ class Ours:
     def memory(self, columns: Columns) -> float:
         """The most memory that a fit holds at a time, the data among it, over the data."""
         data = sum(c.nbytes for c in columns.values())
-        self.result = None
         tracemalloc.start()
         self(columns)
         _, peak = tracemalloc.get_traced_memory()
