@@ -166,6 +166,8 @@ def _plain_all(values: dict[str, float] | None) -> dict[str, float | None] | Non
 
 def fit_text(result: Any, claim: Claim, source: str) -> str:
     """A fit for a terminal."""
+    from symmle.fitting.standing import OPEN
+
     model = result.derivation.model
     title = f"{model.name or 'the model'}, fitted to {source}"
     lines = [title, "", *("  " + line for line in formulas(result.derivation)), ""]
@@ -174,7 +176,8 @@ def fit_text(result: Any, claim: Claim, source: str) -> str:
         f"{v:.10g}" for v in (result.table.n, result.log_likelihood, result.aic, result.bic)
     )
     lines += ["", f"  n = {n}   log-likelihood = {maximum}   AIC = {aic}   BIC = {bic}", ""]
-    for sentence in (result.status, claim.sentence, claim.reason and f"({claim.reason})"):
+    status = result.status.replace(OPEN, "").replace("  ", " ")  # the claim says that
+    for sentence in (status, claim.sentence, claim.reason and f"({claim.reason})"):
         lines += textwrap.wrap(sentence, WIDTH, initial_indent="  ", subsequent_indent="  ")
     return "\n".join(lines)
 

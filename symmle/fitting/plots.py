@@ -20,6 +20,7 @@ Array = NDArray[Any]
 KINDS = ("density", "cdf", "qq", "pp", "likelihood")
 INK, DATA = "#1f4e79", "#b0b7c3"
 MOST_POINTS = 5000
+LOWEST = 3.0  # below the maximum, where a profile ends
 
 
 def plot(result: Any, kinds: Any = None, figure: Any = None) -> Any:
@@ -121,13 +122,13 @@ def _density(result: Any, ax: Any) -> None:
         ax.hist(x, bins=bins, range=(low, high), weights=w * bins / (high - low), color=DATA, label="data")
         grid = np.linspace(low, high, 400)
         ax.plot(grid, law.pdf(grid), color=INK, label="fit")
-    ax.set(xlabel=name, ylabel="density", title="Density")
+    ax.set(xlabel=name, ylabel="probability" if law.discrete else "density", title="Density")
     ax.legend(frameon=False)
 
 
 def _cdf(result: Any, ax: Any) -> None:
     law, (x, share, name) = result.distribution, _sample(result)
-    ax.step(x, share, where="post", color=DATA, lw=2, label="data")
+    ax.step([x[0], *x], [0.0, *share], where="post", color=DATA, lw=2, label="data")
     if law.discrete:
         grid = np.arange(math.floor(x[0]) - 1, math.ceil(x[-1]) + 2)
         ax.step(grid, law.cdf(grid), where="post", color=INK, lw=1, label="fit")
@@ -173,13 +174,15 @@ def _likelihood(result: Any, name: str, ax: Any) -> None:
     start = {p: float(result.solution.values[p]) for p in plan.parameters}
     errors = result.standard_errors
     spread = errors[name] if errors else 0.2 * (abs(start[parameter]) or 1.0)
-    coordinate = refits.coordinates[parameter]
+    coordinate = refits.coordinates[parameter]  # a scale without ends, on which profiles are more symmetric
+    centre = coordinate.at(start[parameter])
+    step = spread / abs(coordinate.slopes(start[parameter])[0]) / 5
     top = refits.sums(rows, plan.parameters, {}).value([start[p] for p in plan.parameters])
     points: list[tuple[float, float]] = [(start[parameter], 0.0)]
     for side in (-1.0, 1.0):
         last = dict(start)
-        for k in range(1, 16):
-            value = start[parameter] + side * spread * k / 5
+        for k in range(1, 41):
+            value = coordinate.value(centre + side * step * k)
             if not coordinate.low < value < coordinate.high:
                 break
             found = refits.maximum(rows, {**last, parameter: value}, (parameter,), 1e-5)
@@ -187,6 +190,8 @@ def _likelihood(result: Any, name: str, ax: Any) -> None:
                 break
             last = found[0]
             points.append((value, found[1] - top))
+            if found[1] - top < -LOWEST:
+                break
     points.sort()
     values, heights = zip(*points, strict=True)
     shown = [v if view is None else view.value(name, v) for v in (*values, start[parameter])]
@@ -194,7 +199,7 @@ def _likelihood(result: Any, name: str, ax: Any) -> None:
     ax.axhline(-1.9207294103470, color=DATA, lw=1, ls="--")
     ax.axvline(shown[-1], color=DATA, lw=1)
     ax.set(xlabel=name, ylabel="log-likelihood less its maximum", title=f"Profile of {name}")
-    ax.set_ylim(max(-6.0, min(h for _, h in points)), 0.3)
+    ax.set_ylim(max(-LOWEST, min(h for _, h in points)), 0.3)
 
 
 __all__ = ["KINDS", "plot"]

@@ -275,17 +275,9 @@ class FitResult:
 
     def summary(self) -> str:
         """The fit as a small table."""
-        plan = plan_of(self.derivation)
-        errors = self.standard_errors
-        width = max([9, *(len(k) for k in self.estimates)])
-        lines = [f"{plan.name}: n = {self.table.n:.12g}, {self.method}"]
-        lines.append(f"{'parameter':<{width}}  {'estimate':>16}  {'standard error':>16}")
-        for name, value in self.estimates.items():
-            shown = "-" if errors is None else f"{errors[name]:.6g}"
-            lines.append(f"{name:<{width}}  {value:>16.9g}  {shown:>16}")
-        lines.append(f"log-likelihood {self.log_likelihood:.10g}, AIC {self.aic:.6f}, BIC {self.bic:.6f}")
-        lines.append(self.status)
-        return "\n".join(lines)
+        from symmle.fitting.tables import text_of
+
+        return text_of(self)
 
     def _repr_html_(self) -> str:
         from symmle.fitting.tables import html_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from symmle.estimator import Kind, Scope
 from symmle.fitting.inference import REGULAR_KINDS, gradient_norm_at, stationarity_on_face
 from symmle.fitting.plan import plan_of
 
+OPEN = "That there is no higher maximum is not proved."
 SEVERAL = "Other points attain the same log-likelihood."
 ROUNDING = 1e-15  # what a double does not show
 
@@ -58,6 +60,8 @@ def standing_of(result: Any) -> Standing:
 
 def _members(name: str, found: Any, chosen: float) -> str:
     """An interval by its ends, of which the estimate is neither; else the members one by one."""
+    if tuple(found) in ((-math.inf, math.inf), (0, math.inf)) and found[0] < chosen:
+        return f"every `{name}`"
     if len(found) == 2 and found[0] < chosen < found[1]:
         return f"every `{name}` from {found[0]:.12g} to {found[1]:.12g}"
     return f"`{name}` = {', '.join(f'{v:.12g}' for v in found[:-1])} or {found[-1]:.12g}"
@@ -102,10 +106,10 @@ def _uniqueness(result: Any) -> str:
     if solution.listed:
         return ""
     if not solution.maxima:
-        return "That there is no higher maximum is not proved."
+        return OPEN
     count = len(solution.maxima)
     ends = "one maximum" if count == 1 else f"{count} distinct maxima"
-    return f"{solution.starts} starts ended at {ends}; that there is no higher one is not proved."
+    return f"{solution.starts} starts ended at {ends}. {OPEN}"
 
 
-__all__ = ["Standing", "sentences_of", "standing_of"]
+__all__ = ["OPEN", "Standing", "sentences_of", "standing_of"]

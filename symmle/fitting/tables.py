@@ -5,10 +5,14 @@ from __future__ import annotations
 import html
 import json
 import math
+import re
+import textwrap
 from typing import Any
 
 from symmle.errors import NotDerivedError, SymmleError
 from symmle.fitting.plan import plan_of
+
+WIDTH = 100
 
 
 def table_of(result: Any) -> dict[str, Any]:
@@ -74,27 +78,63 @@ def frame_of(result: Any) -> Any:
     return pandas.DataFrame(columns, index=pandas.Index(list(result.estimates), name="parameter"))
 
 
+def intervals_of(result: Any) -> dict[str, tuple[float, float]]:
+    """95 % Wald intervals, or none."""
+    if result.standard_errors is None:
+        return {}
+    try:
+        found: dict[str, tuple[float, float]] = result.confidence_intervals()
+    except SymmleError:
+        return {}
+    return found
+
+
+def rows_of_summary(result: Any) -> list[tuple[str, str, str, str]]:
+    """Parameter, estimate, standard error, interval as text; a dash where there is none."""
+    errors, intervals = result.standard_errors, intervals_of(result)
+    found = [("parameter", "estimate", "standard error", "95 % interval")]
+    for name, value in result.estimates.items():
+        error = "-" if errors is None else f"{errors[name]:.6g}"
+        between = "{:.6g} to {:.6g}".format(*intervals[name]) if name in intervals else "-"
+        found.append((name, f"{value:.9g}", error, between))
+    return found
+
+
+def heights_of(result: Any) -> str:
+    return f"log-likelihood {result.log_likelihood:.10g}, AIC {result.aic:.6f}, BIC {result.bic:.6f}"
+
+
+def title_of(result: Any) -> str:
+    return f"{plan_of(result.derivation).name}: n = {result.table.n:.12g}, {result.method}"
+
+
+def text_of(result: Any) -> str:
+    """The summary for a terminal."""
+    rows = rows_of_summary(result)
+    widths = [max(len(row[k]) for row in rows) for k in range(4)]
+    lines = [title_of(result)]
+    for name, *cells in rows:
+        padded = [f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True)]
+        lines.append("  ".join([f"{name:<{widths[0]}}", *padded]))
+    return "\n".join([*lines, heights_of(result), *textwrap.wrap(result.status, WIDTH)])
+
+
 def html_of(result: Any) -> str:
     """The summary as an HTML table."""
-    errors = result.standard_errors
-    try:
-        intervals = result.confidence_intervals() if errors is not None else {}
-    except SymmleError:
-        intervals = {}
-    rows = []
-    for name, value in result.estimates.items():
-        error = "&ndash;" if errors is None else f"{errors[name]:.6g}"
-        between = f"{intervals[name][0]:.6g} to {intervals[name][1]:.6g}" if name in intervals else "&ndash;"
-        rows.append(
-            f"<tr><td>{html.escape(name)}</td><td>{value:.9g}</td><td>{error}</td><td>{between}</td></tr>"
+    head, *rows = [[html.escape(cell) for cell in row] for row in rows_of_summary(result)]
+    left = ' style="text-align: left"'
+    body = "".join(
+        f"<tr><td{left}>{name}</td>{''.join(f'<td>{c}</td>' for c in cells)}</tr>".replace(
+            "<td>-<", "<td>&ndash;<"
         )
-    title = html.escape(f"{plan_of(result.derivation).name}: n = {result.table.n:.12g}, {result.method}")
-    last = f"log-likelihood {result.log_likelihood:.10g}, AIC {result.aic:.6f}, BIC {result.bic:.6f}"
+        for name, *cells in rows
+    )
+    status = re.sub("`([^`]*)`", r"<code>\1</code>", html.escape(result.status))
     return (
-        f"<table><caption>{title}</caption><thead><tr><th>parameter</th><th>estimate</th><th>standard error</th>"
-        f"<th>95 % interval</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
-        f"<p>{last}<br>{html.escape(result.status)}</p>"
+        f"<table><caption>{html.escape(title_of(result))}</caption>"
+        f"<thead><tr><th{left}>{head[0]}</th>{''.join(f'<th>{c}</th>' for c in head[1:])}</tr></thead>"
+        f'<tbody>{body}</tbody></table><p style="max-width: 50em">{heights_of(result)}<br>{status}</p>'
     )
 
 
-__all__ = ["frame_of", "html_of", "json_of", "table_of"]
+__all__ = ["frame_of", "html_of", "json_of", "table_of", "text_of"]
