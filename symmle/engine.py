@@ -171,7 +171,9 @@ class Run:
         for step in steps_of(declaration, em, self._solve_block):
             self.trace.add(step)
         notes = (f"the likelihood has no bound: {em.unbounded}",) if getattr(em, "unbounded", "") else ()
-        equations = tuple(Equation(p, e) for p, e in self.outcome.score.equations.items())
+        # left as they are: products of the sums of a mixture have thousands of terms
+        slopes = {p: likelihood.log_likelihood.diff(p) for p in likelihood.parameters}
+        equations = tuple(Equation(p, e) for p, e in slopes.items())
         self.outcome.estimator = Estimator(kind="em", route="em", remaining=equations, notes=notes, em=em)
         if likelihood.has_residual or notes:
             return True
