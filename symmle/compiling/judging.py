@@ -15,13 +15,15 @@ from symmle.compiling.data import spread_rows
 from symmle.compiling.increments import Wide, exact
 from symmle.compiling.kernels import CONTEXT, scalar_kernel
 from symmle.compiling.program import Atom, Monomial, SampleProgram
-from symmle.compiling.row_data import Rows
+from symmle.compiling.row_data import Moments, Rows
 from symmle.compiling.supports import not_whole
 
 Array = NDArray[Any]
 EPS = 2.0**-52
 STRETCH = 1 << 13
 SPOTS = 12  # rows at which functions that may cancel are held against 240 bits
+UNDERFLOWN = 1e-290  # means below are looked at
+LOST = 1e-14  # of the function itself: a mean below is none
 STRIDED = 512  # rows that magnitudes are judged by
 
 
@@ -155,6 +157,52 @@ class Judged(ABC):
                 size = float(np.mean(np.abs(values[i]))) * (worst if math.isfinite(worst) else 1.0)
                 errors.append({m: CONTEXT.mpf(size) for m in self.monomials if any(k == i for k, _ in m)})
         return errors
+
+    def _with_underflown(self, found: Moments, rows: Rows, scalars: Mapping[Symbol, Any]) -> Moments:
+        """The means with those of functions that underflow at every row taken at a few rows, and off by as much.
+
+        exp(-1000 x) is no zero where a factor outside the mean is as large as it is small.
+        """
+        low = [m for m, mean in found.means.items() if abs(mean) < UNDERFLOWN]
+        low = [m for m in low if any(i in self.functions for i, _ in m)]
+        if not low:
+            return found
+        spots = np.linspace(0, rows.sample.rows - 1, min(rows.sample.rows, SPOTS)).astype(int).tolist()
+        for column in self.program.columns:
+            spots += [int(np.argmin(rows.columns[column])), int(np.argmax(rows.columns[column]))]
+        truths: dict[int, list[Any]] = {}
+        for i in {i for m in low for i, _ in m}:
+            truth = self._at_spots(i, rows, scalars, spots)
+            if any(isinstance(v, CONTEXT.mpc) or not CONTEXT.isfinite(v) for v in truth):
+                return found
+            truths[i] = truth
+        for m in low:
+            functions = [i for i, _ in m if i in self.functions]
+            if not any(0 < max(map(abs, truths[i])) < UNDERFLOWN for i in functions):
+                continue
+            products = [CONTEXT.mpf(1)] * len(spots)
+            for i, e in m:
+                pivot = found.pivots.get(i, CONTEXT.mpf(0)) if i in self.functions else CONTEXT.mpf(0)
+                products = [p * (v - pivot) ** e for p, v in zip(products, truths[i], strict=True)]
+            largest = max(map(abs, products))
+            if abs(found.means[m]) > LOST * largest:  # long doubles have it
+                continue
+            found.means[m] = sum(products, CONTEXT.mpf(0)) / len(spots)
+            if found.errors:
+                found.errors.append({m: largest})
+        return found
+
+    def _at_spots(self, i: int, rows: Rows, scalars: Mapping[Symbol, Any], spots: Sequence[int]) -> list[Any]:
+        """An atom at a few rows at 240 bits: a function, or a column about its pivot."""
+        atom = self.program.atoms[i]
+        if atom.is_column:
+            column: Symbol = atom.expression  # type: ignore[assignment]
+            pivot = CONTEXT.mpf(rows.pivots[column])
+            return [CONTEXT.mpf(float(rows.columns[column][k])) - pivot for k in spots]
+        given = [rows.columns[c] for c in atom.columns]
+        fixed = [scalars[s] for s in atom.scalars]
+        function = self._row_function(i)
+        return [function(*(CONTEXT.mpf(float(column[k])) for column in given), *fixed)[0] for k in spots]
 
     def _row_function(self, i: int) -> Callable[..., Any]:
         if i not in self._exact:

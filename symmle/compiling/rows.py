@@ -52,11 +52,11 @@ class Pass(Judged):
         patience: int = MOST_DISTINCT,
     ) -> Moments:
         """The means of the monomials of this stage; `judge` asks for errors too."""
+        if care is Care.EXACT:
+            return self._exactly(rows, scalars, patience)
         if care is Care.DIRECT:
-            return self._direct(rows, scalars, judge)
-        if care is Care.CENTRED:
-            return self._centred(rows, scalars)
-        return self._exactly(rows, scalars, patience)
+            return self._with_underflown(self._direct(rows, scalars, judge), rows, scalars)
+        return self._with_underflown(self._centred(rows, scalars), rows, scalars)
 
     # --- doubles, in blocks ---
 
