@@ -38,6 +38,7 @@ from symmle.fitting.surface import (
     _double,
     careful_height,
     ends_in,
+    is_curved_ridge,
     is_ridge,
     is_singular,
     nearest_on_ridge,
@@ -109,7 +110,11 @@ def solve_several(
     steps = sum(c.steps for c in climbs)
     best = max(climbs, key=lambda c: c.height)
     if not done:
-        raise _no_maximum(full, best)
+        member = _member_of_ridge(full, climbs, best)
+        if member is None:
+            raise _no_maximum(full, best)
+        best = member
+        done = [member]
     top = max(done, key=lambda c: c.height)
     status = f"Newton's method from {len(starts)} starts of a coarse grid; the best end by log-likelihood."
     if top.ridge or is_singular(full, top.theta):
@@ -155,6 +160,19 @@ def maxima_of(surface: Surface, done: Sequence[Climb]) -> list[tuple[dict[str, f
             kept.append(climb)
     names = [str(p) for p in surface.plan.parameters]
     return [(dict(zip(names, map(float, c.theta), strict=True)), float(c.height)) for c in kept]
+
+
+def _member_of_ridge(surface: Surface, climbs: list[Climb], best: Climb) -> Climb | None:
+    """A point of a curved set of maxima, where climbs have ended at one height and none at a point."""
+    if not math.isfinite(best.height):
+        return None
+    level = [c for c in climbs if c.height >= best.height - 1e-9 * (1 + abs(best.height))]
+    level.sort(key=lambda c: float(np.max(np.abs(surface.free(c.theta)))))
+    for climb in level[:3]:
+        member = nearest_on_ridge(surface, climb.theta)
+        if is_curved_ridge(surface, member):
+            return Climb(member, careful_height(surface, member), True, climb.steps, ridge=True)
+    return None
 
 
 def _rivals(surface: Surface, done: list[Climb], top: Climb) -> list[Climb]:

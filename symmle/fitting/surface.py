@@ -125,6 +125,60 @@ def nearest_on_ridge(surface: Surface, theta: NDArray[Any]) -> NDArray[Any]:
     return found
 
 
+def is_curved_ridge(surface: Surface, theta: NDArray[Any]) -> bool:
+    """Whether l stays the same on both sides of theta along every direction in which it is flat, as far as it bends.
+
+    A short step along a flat direction is followed by steps across, back up to the ridge. On the way to a supremum
+    at infinity the side nearer to the data is lower.
+    """
+    height, t = careful_height(surface, theta), surface.free(theta)
+    directions = _flat_directions(surface, t)
+    if directions is None or not math.isfinite(height):
+        return False
+    for direction in directions.T:
+        for side in (-1.0, 1.0):
+            at, along = t, side * direction
+            for _ in range(4):
+                moved = _step_on_ridge(surface, at, along)
+                if moved is None:
+                    return False
+                at, along = moved
+                if not abs(careful_height(surface, surface.at(at)) - height) <= 1e-10 * (1 + abs(height)):
+                    return False
+    return True
+
+
+def _flat_directions(surface: Surface, t: NDArray[Any]) -> NDArray[Any] | None:
+    """An orthonormal basis of the directions in which l is flat; None where there is none, or nothing else."""
+    found = _flat_basis(surface, t)
+    if found is None:
+        return None
+    _, size, eigenvalues, vectors = found
+    flat = np.abs(eigenvalues) < 1e-6
+    if not flat.any() or flat.all():
+        return None
+    return np.linalg.qr(vectors[:, flat] / size[:, None])[0]  # type: ignore[no-any-return]
+
+
+def _step_on_ridge(
+    surface: Surface, t: NDArray[Any], along: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    """A quarter along a flat direction and back up across, and the direction that goes on from there."""
+    at = t + 0.25 * along / float(np.max(np.abs(along)))
+    for _ in range(12):
+        back = _across(surface, at)
+        if back is None or not np.max(np.abs(back)) < 1:
+            return None
+        at = at + back
+        if np.max(np.abs(back)) < 1e-9:
+            break
+    basis = _flat_directions(surface, at)
+    if basis is None:
+        return None
+    on = basis @ (basis.T @ along)
+    return (at, on) if np.max(np.abs(on)) > 0.1 * np.max(np.abs(along)) else None
+
+
 def _flat_basis(
     surface: Surface, t: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]] | None:
