@@ -43,11 +43,11 @@ class Coordinate:
     def at(self, theta: float) -> float:
         """The t of a theta inside the domain."""
         if math.isfinite(self.low) and math.isfinite(self.high):
-            return math.log(theta - self.low) - math.log(self.high - theta)
+            return _log(theta - self.low) - _log(self.high - theta)
         if math.isfinite(self.low):
-            return math.log(theta - self.low)
+            return _log(theta - self.low)
         if math.isfinite(self.high):
-            return -math.log(self.high - theta)
+            return -_log(self.high - theta)
         return (theta - self.centre) / self.scale
 
     def slopes(self, theta: float) -> tuple[float, float]:
@@ -156,6 +156,11 @@ def _times(number: float, exponent: int) -> float:
 
 def _over(number: float) -> float:
     return 1 / number if number and math.isfinite(1 / number) else math.inf
+
+
+def _log(gap: float) -> float:
+    """log of a distance to an end, which a point next to it may be rounded onto."""
+    return math.log(max(gap, 5e-324))
 
 
 def _exp(t: float) -> float:
