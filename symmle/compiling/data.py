@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ Array = NDArray[Any]
 BLOCK = 1 << 15  # rows a block: a few such columns stay in the second-level cache
 
 LONG_BLOCK = 1 << 20  # for plain reductions, which leave no temporaries behind
+BLOCK_ON_THE_WAY = 1 << 16  # for reductions and a few temporaries
 BLOCK_OF_SUMS = 1 << 17  # for two reductions of one column, one after the other
 PIVOT_ROWS = 512  # about so many rows give the pivot
 RUN = 16  # rows that lie together where some rows stand for all
@@ -89,6 +90,15 @@ class Sample:
         return int(self.index[position]) if self.index is not None else position + self.offset
 
 
+@dataclass(frozen=True)
+class OnTheWay:
+    """Sums over a column that are taken while its blocks are in the cache for the checks; kept as `cache[owner]`."""
+
+    column: Symbol
+    sums: Callable[[Array], Sequence[float]]  # of one block of rows
+    owner: Any
+
+
 @dataclass
 class Table:
     """The samples of a model, in its order."""
@@ -125,6 +135,7 @@ def read_table(
     constants: Mapping[Symbol, Any] | None = None,
     summed: Collection[Symbol] = (),
     missing: str = "error",
+    on_the_way: OnTheWay | None = None,
 ) -> Table:
     """The rows of a data set as the model's samples: float64 columns, checked against the support.
 
@@ -143,6 +154,8 @@ def read_table(
         Values of constants that the declaration leaves open.
     summed
         Columns of which the plain sum will be wanted: it is taken here, and shows what is not finite.
+    on_the_way
+        Further sums to take on the way, where the rows have no weights.
     missing
         "error": a NaN or None is refused, its row named. "drop": a row in which a column of its sample is missing
         (a lag's source one row before too) is left out, and `Table.dropped` counts it, as it does masked rows.
@@ -162,7 +175,9 @@ def read_table(
     for part in declaration.samples:
         part_weights = _weights_of_part(part, weights, len(declaration.samples), name)
         samples.append(
-            _read_sample(declaration, part, raw, part_weights, known, name, summed, missing == "drop")
+            _read_sample(
+                declaration, part, raw, part_weights, known, name, summed, missing == "drop", on_the_way
+            )
         )
     return Table(tuple(samples), getattr(model, "name", "") or "")
 
@@ -232,6 +247,7 @@ def _read_sample(
     name: str,
     summed: Collection[Symbol] = (),
     drop: bool = False,
+    on_the_way: OnTheWay | None = None,
 ) -> Sample:
     read = {
         column: read_column(raw[column.name], f"{name}, column `{column.name}`", drop)
@@ -269,6 +285,8 @@ def _read_sample(
     sample.maximum = ByColumn(sample.columns, _largest)
     sample.pivot = ByColumn(sample.columns, _middle)
     for column in part.all_columns:
+        if on_the_way is not None and column == on_the_way.column and sample.weights is None:
+            _sum_on_the_way(sample, on_the_way)
         _summarise(sample, column, name, column in summed and sample.weights is None)
         support = part.support.get(column, declaration.given_domains.get(column))
         if column in declaration.lags and support is None:
@@ -364,9 +382,29 @@ def _reduced(reduce: Any, values: Array) -> Any:
     return parts[0] if len(parts) == 1 else reduce(parts)
 
 
+def _sum_on_the_way(sample: Sample, wanted: OnTheWay) -> None:
+    """Extremes and the wanted sums, block by block."""
+    values = sample.columns[wanted.column]
+    lows, highs, sums = [], [], []
+    with np.errstate(all="ignore"):
+        for start in range(0, len(values), BLOCK_ON_THE_WAY):
+            block = values[start : start + BLOCK_ON_THE_WAY]
+            lows.append(np.minimum.reduce(block))
+            highs.append(np.maximum.reduce(block))
+            sums.append(wanted.sums(block))
+    low, high = float(np.min(lows)), float(np.max(highs))
+    if math.isfinite(low) and math.isfinite(high):
+        sample.minimum[wanted.column], sample.maximum[wanted.column] = low, high
+        sample.cache[wanted.owner] = [
+            math.fsum(s) if np.isfinite(s).all() else math.nan for s in zip(*sums, strict=True)
+        ]
+
+
 def _summarise(sample: Sample, column: Symbol, name: str, summed: bool) -> None:
     """Extremes (a NaN or an inf shows in them, or in the sum), and a pivot near the mean."""
     values = sample.columns[column]
+    if column in sample.minimum:  # known by now
+        return
     if summed:
         lows, sums = [], []
         for start in range(0, len(values), BLOCK_OF_SUMS):  # the block is in cache for the second pass

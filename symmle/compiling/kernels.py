@@ -270,6 +270,11 @@ def row_functions() -> dict[str, Any]:
         return np.where(np.abs(value.imag) <= 1e-9 * np.abs(value.real), value.real, np.nan)
 
     def polygamma_rows(order: Any, z: Any) -> Any:
+        if isinstance(z, float) and isinstance(order, (int, float)) and z > 0:
+            if order == 0:
+                return special.psi(z)
+            if order == 1:
+                return special.zeta(2.0, z)
         if np.ndim(order) == 0 and order == 0:
             return special.psi(z)
         if np.ndim(order) == 0 and order == 1 and np.size(z) > 1000 and np.min(z) > 0:

@@ -226,7 +226,6 @@ class RowSums:
         wanted = [*self._columns, *(names[k] for k in constants)]
         self._kept, self._fixed_names = kept, [names[k] for k in constants]
         self._statistics, self._wanted = written[count:], wanted
-        self.plain = {k: e for k, e in enumerate(statistics) if e in set(columns)}  # plain sums of a column
         self.keeps = bool(kept or statistics)  # whether there is anything to keep or to sum once
         self._keeping: dict[tuple[int, ...], _Program] = {}
         self._programs: dict[tuple[tuple[int, ...], bool], _Program] = {}

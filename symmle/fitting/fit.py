@@ -13,7 +13,7 @@ from symmle.compiling.row_sums import on_threads
 from symmle.errors import DataError, NotConvergedError, SymmleError
 from symmle.fitting.em_options import EmOptions, running_em
 from symmle.fitting.em_result import result_of
-from symmle.fitting.large import plain_sums
+from symmle.fitting.large import sums_on_the_way
 from symmle.fitting.plan import Plan, plan_of
 from symmle.fitting.result import FitResult
 from symmle.fitting.solution import as_doubles
@@ -161,7 +161,8 @@ def _fit(
     constants = plan.constants(fixed)
     table = data
     if not isinstance(data, Table):
-        table = read_table(plan.model, data, weights, constants, plain_sums(plan, data, constants), missing)
+        more = sums_on_the_way(plan, data, constants)
+        table = read_table(plan.model, data, weights, constants, plan.summed, missing, more)
     return result_of(derivation, table, solve_or_refuse(plan, table, constants, _start(plan, start), method))
 
 

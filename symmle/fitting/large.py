@@ -6,6 +6,7 @@ not negative definite, rounding that would show) there is no answer here, and th
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sympy import Interval, Sum, Symbol
 
-from symmle.compiling.data import Table
+from symmle.compiling.data import OnTheWay, Table
 from symmle.compiling.kernels import CONTEXT
 from symmle.fitting.coordinates import Coordinate
 from symmle.fitting.plan import Plan
@@ -25,7 +26,7 @@ from symmle.fitting.surface_sums import LikelihoodSums, Rows, SumsOnRows, rows_o
 Array = NDArray[Any]
 LARGE = 4000  # rows from which this way is taken
 FEW, MANY, MORE = 256, 4096, 16384  # rows of the search, and of the subsample for small and large tables
-TRIALS = 48
+TRIALS, MOST_TRIALS = 64, 128  # points to start from: drawn, or all combinations where these are few
 STARTS = 4  # starts of the search where nothing proves that there is one maximum
 STEPS = 60
 FAR = 40.0  # in free coordinates: towards the edge of the parameter space
@@ -66,8 +67,7 @@ def solve_large(
     few = _drawn(rows, FEW, random, moving)
     trials = _trials(coordinates, few, random)
     full = model.on(rows, numbers)
-    if model.is_separable:
-        full.give_totals(table)
+    full.give_totals(table)
     starts = 1 if plan.is_proved else STARTS
     left = sum(len(columns[0]) for columns, _, _ in rows)
     if model.is_separable or left <= MANY:
@@ -106,13 +106,19 @@ def _solution(
         f"{end.condition:.2g}); {full.passes} {'pass' if full.passes == 1 else 'passes'} over the data."
     )
     found.unique = True if plan.is_proved else None
+    found.inside = not plan._moving_supports and not plan._row_conditions
     found.near = _is_near_the_data(coordinates, end.theta, table)
     return found
 
 
 def _is_near_the_data(coordinates: Sequence[Coordinate], theta: Sequence[float], table: Table) -> bool:
     """Whether no parameter is so far beyond the scales of the data that it may be on its way to infinity."""
-    ends = (abs(v) for s in table.samples for c in s.columns for v in (s.minimum[c], s.pivot[c]))
+    ends = (
+        abs(v)
+        for s in table.samples
+        for c in s.columns
+        for v in (s.minimum[c], s.maximum[c] if c in s.maximum else s.pivot[c])
+    )
     largest = max(ends, default=0.0)
     if not largest > 0:
         return False
@@ -123,44 +129,41 @@ def _is_near_the_data(coordinates: Sequence[Coordinate], theta: Sequence[float],
     return far + abs(math.log(largest)) < 24
 
 
-def plain_sums(plan: Plan, data: Any, constants: dict[Symbol, Any]) -> frozenset[Symbol]:
-    """The columns of which the plain sum is wanted, so that reading the data can take it on the way."""
-    if not plan.left or plan.declaration.latent or isinstance(data, Mapping) or np.ndim(data) != 1:
-        return plan.summed
-    if len(data) < LARGE or _coordinates(plan, constants) is None:
-        return plan.summed
-    return _model(plan).plain
+def sums_on_the_way(plan: Plan, data: Any, constants: dict[Symbol, Any]) -> OnTheWay | None:
+    """The statistics of a large sample that enters by statistics alone: reading it can take them on the way."""
+    if not plan.left or isinstance(data, Mapping) or np.ndim(data) != 1 or len(data) < LARGE:
+        return None
+    if plan.declaration.latent or plan.declaration.lags or _coordinates(plan, constants) is None:
+        return None
+    model = _model(plan)
+    if not model.is_separable or len(model.forms) != 1 or len(model.forms[0].columns) != 1:
+        return None
+    sums, numbers = model.forms[0].sums, [float(constants[c]) for c in model.constants]
+    program = sums.keeping(range(sums.statistics))
+    fixed = [*numbers, *program.scalars(numbers)]
+    return OnTheWay(model.forms[0].columns[0], lambda block: program.block(None, block, *fixed)[1], model)
 
 
 def _finish(
     full: SumsOnRows, subsample: SumsOnRows, coordinates: Sequence[Coordinate], theta: list[float]
 ) -> Ascent | None:
-    """The maximum on all rows from that of a subsample, by two passes: the gradient, then gradient and Hessian.
-
-    The first step takes its curvature from the subsample, the second that of all rows (see `climb`).
-    """
+    """The maximum on all rows from that of a subsample, by two passes, each step guided by the subsample."""
     free, guide = _Free(full, coordinates), _Free(subsample, coordinates)
     t = np.array([c.at(v) for c, v in zip(coordinates, theta, strict=True)])
-    here, near = free.slopes(t), guide.at(t)
-    if here is not None and near is not None:
-        values, inverse = _inverse(near[2])
-        move = inverse @ here
-        if values[-1] < -BEND and math.sqrt(max(float(here @ move), 0.0)) < GUIDED:
-            t = t + _guided(guide, t, here, inverse, move, 0.02)
-            for step in range(2, 5):
-                there = free.curves(t)
-                if there is None:
-                    break
-                g, h = there
-                values, inverse = _inverse(h)
-                move = inverse @ g
-                length = math.sqrt(max(float(g @ move), 0.0))
-                if values[-1] >= -BEND or length > GUIDED or np.abs(t).max() > FAR:
-                    break
-                theta = free.theta(t)
-                t = t + _guided(guide, t, g, inverse, move)
-                if length < CLOSE_GUIDED:
-                    return Ascent(free.theta(t), math.nan, step, float(np.abs(g).max()), _condition(values))
+    for step in range(1, 5):
+        there = free.curves(t)
+        if there is None:
+            break
+        g, h = there
+        values, inverse = _inverse(h)
+        move = inverse @ g
+        length = math.sqrt(max(float(g @ move), 0.0))
+        if values[-1] >= -BEND or length > GUIDED or np.abs(t).max() > FAR:
+            break
+        theta = free.theta(t)
+        t = t + _guided(guide, t, g, inverse, move, 1e-3 if step == 1 else 1e-5)
+        if length < CLOSE_GUIDED:
+            return Ascent(free.theta(t), math.nan, step, float(np.abs(g).max()), _condition(values))
     return climb(full, coordinates, theta, CLOSE, subsample)
 
 
@@ -253,8 +256,8 @@ def _trials(coordinates: Sequence[Coordinate], rows: Rows, random: np.random.Gen
             spread = (q[2] - q[0]) or abs(q[1]) or 1.0
             centre = abs(q[1]) or spread
             sizes += [spread, spread / 2, 1 / spread, centre, 1 / centre]
-    trials = np.empty((TRIALS, len(coordinates)))
-    for k, c in enumerate(coordinates):
+    choices: list[list[float]] = []
+    for c in coordinates:
         low, high = c.low, c.high
         if math.isfinite(low) and math.isfinite(high):
             options = [low + (high - low) * s for s in (0.5, 0.2, 0.8, 0.35, 0.65, 0.05, 0.95)]
@@ -264,8 +267,11 @@ def _trials(coordinates: Sequence[Coordinate], rows: Rows, random: np.random.Gen
             options = [high - s for s in sizes]
         else:
             options = [*places, 0.2, -0.2, 1.0]
-        trials[:, k] = np.array(options)[random.integers(0, len(options), TRIALS)]
-    return trials
+        choices.append(sorted(set(options)))
+    if math.prod(len(c) for c in choices) <= MOST_TRIALS:
+        return np.array(list(itertools.product(*choices)))
+    picked = [random.integers(0, len(c), TRIALS) for c in choices]
+    return np.stack([np.array(c)[k] for c, k in zip(choices, picked, strict=True)], axis=1)
 
 
 def _search(

@@ -42,6 +42,7 @@ class Solution:
         0  # how many climbs there were, and the distinct maxima at which they ended, the highest first
     )
     maxima: list[tuple[dict[str, float], float]] = field(default_factory=list)  # estimates and l
+    inside: bool = False  # the parameter space and the support hold the values by construction
     near: bool = False  # no estimate is far beyond the scales of the data
     listed: bool = False  # all stationary points were found and compared
 

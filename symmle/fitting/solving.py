@@ -70,7 +70,7 @@ def _solve_as_given(
     try:
         refuse_separated(plan, table, constants)
         solution = solve(plan, table, constants, start, method)
-        against = plan.reason_against(solution.values, table)
+        against = "" if solution.inside else plan.reason_against(solution.values, table)
         if against:
             raise NotConvergedError(f"{plan.name}: no maximum was found: {against}.")
         refuse_far_out(plan, table, constants, solution)

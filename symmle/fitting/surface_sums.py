@@ -10,7 +10,6 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -154,12 +153,6 @@ class LikelihoodSums:
     def on(self, rows: Rows, constants: Sequence[float]) -> SumsOnRows:
         return SumsOnRows(self, rows, tuple(constants))
 
-    @cached_property
-    def plain(self) -> frozenset[Symbol]:
-        """The columns whose plain sum is a statistic, where there are statistics alone."""
-        found = [c for form in self.forms for c in form.sums.plain.values()]
-        return frozenset(found) if self.is_separable else frozenset()  # type: ignore[arg-type]
-
 
 class SumsOnRows:
     """The likelihood on given rows: `value` and `derivatives` at theta; `passes` counts the passes over the rows."""
@@ -214,10 +207,12 @@ class SumsOnRows:
         return np.broadcast_to(np.asarray(found, dtype=float), (len(points),))
 
     def give_totals(self, table: Table) -> None:
-        """Plain sums of columns that were taken when the table was read are not taken again."""
-        for place, (form, sample) in enumerate(zip(self.model.forms, table.samples, strict=True)):
-            known = {k: sample.total[c] for k, c in form.sums.plain.items() if c in sample.total}
-            self._totals[place] = known if sample.weights is None else {}
+        """Statistics that were taken when the table was read are not taken again."""
+        for place, sample in enumerate(table.samples):
+            found = sample.cache.get(self.model)
+            if found is not None:
+                self._totals[place] = dict(enumerate(found))
+                self.passes += 1
 
     def _prepare(self) -> None:
         if self._kept is None:
@@ -227,7 +222,7 @@ class SumsOnRows:
                     self.model.forms, self.rows, self._totals, strict=True
                 )
             ]
-            self.passes += any(form.sums.keeps for form in self.model.forms)
+            self.passes += not any(self._totals) and any(form.sums.keeps for form in self.model.forms)
             self._kept, self._fixed = [m[0] for m in made], [m[1] for m in made]
 
     def _at(self, theta: Sequence[float], what: int) -> list[float]:
