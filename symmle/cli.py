@@ -99,6 +99,19 @@ def _parser() -> argparse.ArgumentParser:
         "--start", action="append", default=[], metavar="NAME=VALUE", help="where a numeric fit starts"
     )
     fitting.add_argument(
+        "--bounds",
+        action="append",
+        default=[],
+        metavar="NAME=LOW:HIGH",
+        help="a closed interval for a parameter; leave an end out for none",
+    )
+    fitting.add_argument(
+        "--missing",
+        choices=("error", "drop"),
+        default="error",
+        help="rows with a missing value: refuse or leave out",
+    )
+    fitting.add_argument(
         "--certify", action="store_true", help="try to prove the maximum for these data, if it is not proved"
     )
     for command in (deriving, fitting):
@@ -147,7 +160,15 @@ def _fit(options: argparse.Namespace) -> None:
         )
     derivation = _derivation(options)
     columns, weights, source = _data(derivation, options)
-    result = fit(derivation, columns, weights=weights, start=_start(options.start))
+    result = fit(
+        derivation,
+        columns,
+        weights=weights,
+        start=_start(options.start),
+        bounds=_bounds(options.bounds),
+        missing=options.missing,
+    )
+    derivation = result.derivation  # with bounds that of the smaller space
     claim = claim_of(derivation, unbounded=result.unbounded)
     if options.certify and (claim.status != "proved" or claim.kind != "global maximum"):
         certificate = certificate_for_data(result, options.time_limit)
@@ -266,7 +287,7 @@ def _data(derivation: Derivation, options: argparse.Namespace) -> tuple[dict[str
             )
         given[symbol if equals else needed[0]] = name if equals else text
     table = read_text(options.data)
-    columns, weights = columns_for(needed, table, given, options.weights)
+    columns, weights = columns_for(needed, table, given, options.weights, options.missing == "drop")
     return columns, weights, table.source
 
 
@@ -278,6 +299,17 @@ def _start(texts: Sequence[str]) -> dict[str, float] | None:
         if number is None:
             raise DataError(f"Expected --start NAME=VALUE with a number, got '{shown(text)}'.")
         found[name.strip()] = number
+    return found or None
+
+
+def _bounds(texts: Sequence[str]) -> dict[str, tuple[str | None, str | None]] | None:
+    found: dict[str, tuple[str | None, str | None]] = {}
+    for text in texts:
+        name, equals, ends = text.partition("=")
+        low, colon, high = (part.strip() for part in ends.partition(":"))
+        if not (equals and colon):
+            raise ModelError(f"Expected --bounds NAME=LOW:HIGH, got '{shown(text)}'.")
+        found[name.strip()] = (low or None, high or None)
     return found or None
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from symmle.declare.parser import nearest, shown
 from symmle.errors import DataError
 
+MISSING = ("", "na", "n/a", "null", "none", ".")
 DELIMITERS = ",;\t"
 
 
@@ -28,8 +29,8 @@ class TextTable:
     def width(self) -> int:
         return len(self.rows[0][1]) if self.rows else len(self.header)
 
-    def column(self, place: int) -> list[float]:
-        """The numbers of a column.
+    def column(self, place: int, missing: bool = False) -> list[float]:
+        """The numbers of a column; with `missing`, nan for a cell that is empty or says that it is missing.
 
         Raises
         ------
@@ -45,6 +46,8 @@ class TextTable:
                     f"so that {label} is missing. Complete the line or remove it."
                 )
             value = as_number(cells[place])
+            if value is None and missing and cells[place].lower() in MISSING:
+                value = math.nan
             if value is None:
                 raise DataError(
                     f"{self.source}, line {line}, {label}: expected a number, got '{shown(cells[place])}'. "
@@ -128,7 +131,11 @@ def _cells(numbered: Sequence[tuple[int, str]], source: str) -> Iterable[tuple[i
 
 
 def columns_for(
-    needed: Sequence[str], table: TextTable, given: Mapping[str, str], weights: str | None
+    needed: Sequence[str],
+    table: TextTable,
+    given: Mapping[str, str],
+    weights: str | None,
+    missing: bool = False,
 ) -> tuple[dict[str, list[float]], list[float] | None]:
     """The columns that a model needs, by data symbol, and the weights.
 
@@ -140,6 +147,8 @@ def columns_for(
         Which column of the file stands for a data symbol, where its name is another one.
     weights
         The column of weights.
+    missing
+        Whether empty cells and those that say NA are read as nan.
     """
     for symbol in given:
         if symbol not in needed:
@@ -163,7 +172,7 @@ def columns_for(
                 f"{table.source}: expected a column `{symbol}`, got {has}. "
                 f"Say which one it is: --column {'NAME' if len(needed) == 1 else symbol + '=NAME'}."
             )
-        found[symbol] = table.column(place)
+        found[symbol] = table.column(place, missing)
     return found, None if weights is None else table.column(table.place_of(weights))
 
 

@@ -170,7 +170,8 @@ def fit_text(result: Any, claim: Claim, source: str) -> str:
 
     model = result.derivation.model
     title = f"{model.name or 'the model'}, fitted to {source}"
-    lines = [title, "", *("  " + line for line in formulas(result.derivation)), ""]
+    shown = [] if result._standing.at_end else formulas(result.derivation)  # an end is no root of an equation
+    lines = [title, "", *("  " + line for line in shown), *([""] if shown else [])]
     lines += ["  " + line for line in _parameter_lines(result)]
     n, maximum, aic, bic = (
         f"{v:.10g}" for v in (result.table.n, result.log_likelihood, result.aic, result.bic)

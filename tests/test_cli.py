@@ -223,6 +223,33 @@ def test_a_local_maximum_is_called_one(capsys: pytest.CaptureFixture[str]) -> No
     assert (found["maximum"]["status"], found["maximum"]["kind"]) == ("open", "local maximum")
 
 
+def test_bounds_cut_the_space(capsys: pytest.CaptureFixture[str]) -> None:
+    found = run_json(["fit", "gamma", "--values", *AIR, "--bounds", "alpha=1:3"], capsys)
+    assert found["estimates"]["alpha"] == 1 and found["boundary"] is True
+    assert found["estimates"]["beta"] == pytest.approx(
+        0.00925212028, rel=1e-8
+    )  # 1/mean(x): the exponential law
+    found = run_json(["fit", "gamma", "--values", *AIR, "--bounds", "alpha=:3"], capsys)
+    assert found["estimates"]["alpha"] == pytest.approx(0.706493175, rel=1e-8) and found["boundary"] is False
+    assert main(["fit", "gamma", "--values", *AIR, "--bounds", "alpha=1"]) == 2
+    assert "NAME=LOW:HIGH" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["NA", "", "nan", "."])
+def test_missing_cells_are_left_out_where_asked(
+    word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text(f"x,y\n1.0,2\n{word},3\n3.5,\n2.0,1\n", encoding="utf-8")
+    command = ["fit", "exponential", str(file), "--column", "x"]
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert "row 1 is nan" in error or "line 3, column `x`" in error
+    found = run_json([*command, "--missing", "drop"], capsys)
+    assert found["n"] == 3
+    assert "1 row was left out" in found["status"]
+
+
 def test_the_gallery_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == gallery.names()
