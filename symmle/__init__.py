@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from symmle.derivation import Derivation, derive, fit
+    from symmle.derivation import Derivation, components, derive, fit
     from symmle.errors import (
         DataError,
         ModelError,
@@ -42,12 +42,13 @@ __all__ = [
     "SymmleError",
     "Total",
     "UnsoundStepError",
+    "components",
     "derive",
     "fit",
 ]
 
 _HOME = {
-    **dict.fromkeys(("Derivation", "derive", "fit"), "derivation"),
+    **dict.fromkeys(("Derivation", "components", "derive", "fit"), "derivation"),
     **dict.fromkeys((n for n in __all__ if n.endswith("Error")), "errors"),
     **dict.fromkeys(("Mixture", "Model"), "model"),
     **dict.fromkeys(("Count", "Maximum", "Mean", "Median", "Minimum", "Quantile", "Total"), "sample"),

@@ -21,6 +21,7 @@ from symmle.reduction import cut_domains, ends_of, hold_fixed
 from symmle.score import ScoreSystem
 
 if TYPE_CHECKING:
+    from symmle.fitting.em_components import Components
     from symmle.information import Information
     from symmle.verification import Verification
 
@@ -506,3 +507,29 @@ def fit(
     options: dict[str, Any] = dict(missing=missing, bounds=bounds, callback=callback, progress=progress)
     options |= dict(init=init, restarts=restarts, assignment=assignment, labels=labels, accelerate=accelerate)
     return fit_derivation(model, data, weights, fixed, start, method, by, seed, threads, **options)
+
+
+def components(law: Model, data: Any, most: int = 5, **options: Any) -> Components:
+    """The fits of a law and of its mixtures of 2, ..., `most` components, by AIC, BIC and ICL.
+
+    Parameters
+    ----------
+    law : Model
+        The law of one component; `law.mixture(k)` is fitted.
+    data : array, Series, dict or table
+    most : int
+        The largest number of components.
+    **options
+        Those of `fit`: weights, init, restarts, ...
+
+    Returns
+    -------
+    Components
+        A mapping from the number of components to the fit, with `best(criterion)`, `table()`, and `refused` for
+        numbers that have no maximum.
+    """
+    from symmle.fitting.em_components import fit_components
+
+    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+        raise ModelError(f"Expected a largest number of components from 1, got {most!r}.")
+    return fit_components(law, data, most, fit, derive, **options)

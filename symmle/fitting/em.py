@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -139,15 +140,18 @@ def solve_em(
     if options.assignment == "classification":
         return _classified(plan, parts, whole, begun, constants, labels)
     ends = [few.finished(e) if e.kind == "begun" else e for e in begun]
-    best = _best(plan, problem, ends)
+    best = _best(plan, problem, ends, partial(_on_closed_end, plan, few))
     if not small:
         best = _on_all(
             whole, [on(_drawn(rows, MANY, random), few.guard)] if rows.rows > 2 * MANY else [], best
         )
         if best.kind not in ("maximum", "flat"):
-            best = _best(plan, problem, [best])
+            best = _best(plan, problem, [best], partial(_on_closed_end, plan, whole))
     if start is None and labels is None:
-        best.theta = in_order(parts.exchange, parts.weights, best.theta, rows.constants)
+        ordered = in_order(parts.exchange, parts.weights, best.theta, rows.constants)
+        inside = all(c.low <= v <= c.high for c, v in zip(coordinates, ordered, strict=True))
+        if inside and parts.is_allowed(ordered, rows.constants):  # bounds may tell the components apart
+            best.theta = ordered
     return _solution(plan, problem, whole, best, ends, constants, labels, coordinates)
 
 
@@ -261,7 +265,31 @@ def _drawn(rows: BranchesOnRows, count: int, random: np.random.Generator) -> Bra
 # --- the best ---
 
 
-def _best(plan: Plan, problem: Labelled, ends: Sequence[End]) -> End:
+def _on_closed_end(plan: Plan, search: Search, end: End) -> End | None:
+    """The end with its parameters put on the edges that they are next to; None where one of these is open."""
+    theta, held = list(end.theta), set()
+    for i, (p, c) in enumerate(zip(plan.parameters, search.runner.coordinates, strict=True)):
+        domain = plan.domain_of(p)
+        width = c.high - c.low if math.isfinite(c.high - c.low) else max(1.0, abs(theta[i]))
+        for edge, is_open in ((c.low, domain.left_open), (c.high, domain.right_open)):
+            if math.isfinite(edge) and abs(theta[i] - edge) < 1e-9 * width:
+                if is_open:
+                    return None
+                theta[i] = edge
+                held.add(i)
+    theta, height = search.along(theta, held)
+    if not held or not height >= end.height - TIE * (1 + abs(end.height)):
+        return None
+    end.trail.add(height, theta)
+    return replace(end, theta=theta, height=height, kind="on the edge")
+
+
+def _best(
+    plan: Plan,
+    problem: Labelled,
+    ends: Sequence[End],
+    attained: Callable[[End], End | None] | None = None,
+) -> End:
     # where l has no bound only a maximum with a definite information is an answer
     kinds = ("maximum",) if problem.unbounded else ("maximum", "flat")
     maxima = [e for e in ends if e.kind in kinds]
@@ -273,7 +301,12 @@ def _best(plan: Plan, problem: Labelled, ends: Sequence[End]) -> End:
         best = next((e for e in tied if e.kind == "maximum"), best)
         if over is None or problem.unbounded or over.height <= best.height + TIE * (1 + abs(best.height)):
             return best
-    if over is not None and not (problem.unbounded and best is None):
+    if over is not None and attained is not None:
+        held = attained(over)
+        if held is not None:
+            return held
+    collapsed = [e for e in ends if e.kind == "collapsed"]
+    if over is not None and not (problem.unbounded and collapsed):
         limit: dict[str, Any] = {str(p): v for p, v in zip(plan.parameters, over.theta, strict=True)}
         limit["log_likelihood"] = over.height
         inside = "" if best is None else f" (the highest maximum inside has {best.height:.10g})"
@@ -291,7 +324,6 @@ def _best(plan: Plan, problem: Labelled, ends: Sequence[End]) -> End:
             f"met are no isolated maxima: {best.note} (log-likelihood {best.height:.10g}). Take fewer components.",
             supremum={**limit, "log_likelihood": math.inf},
         )
-    collapsed = [e for e in ends if e.kind == "collapsed"]
     if collapsed:
         why = problem.unbounded or "a component contracts to a single point"
         raise NoMaximumError(
@@ -348,6 +380,7 @@ def _solution(
         found.unbounded = True
         why = problem.unbounded or "a component may contract to a point"
         said.append(f"A local maximum of an unbounded likelihood: {why.rstrip('.')}.")
+    found.boundary = best.kind == "on the edge"
     if best.kind == "flat":
         found.unique = False
         said.append(f"The maximum is not one point: {best.note}.")

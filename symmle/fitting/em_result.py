@@ -65,6 +65,12 @@ class LatentResult(FitResult):
         """Whether the latent variable is a label among finitely many."""
         return isinstance(self._problem, Labelled)
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        for compiled in ("_here", "distribution"):  # made again when asked for
+            state.pop(compiled, None)
+        return state
+
     @cached_property
     def _here(self) -> tuple[Any, list[float]]:
         """The rows and theta in the units in which the fit was made."""

@@ -20,6 +20,7 @@ from symmle.fitting.coordinates import Coordinate
 from symmle.fitting.em_mstep import MStep
 from symmle.fitting.em_rows import BranchesOnRows
 from symmle.fitting.large import climb
+from symmle.progress import report
 
 Array = NDArray[Any]
 SLACK = 1e-9  # of rounding: l may fall by so much of 1 + |l|
@@ -122,7 +123,7 @@ class Runner:
             if not math.isfinite(height):  # the step led to an edge where a row is impossible
                 return trail.points[-1] if trail.points else at
             self._must_not_fall(height, last, at, OBSERVED)
-            trail.add(height, at)
+            self._record(trail, height, at)
             if height - last <= close * (1 + abs(height)):
                 break
             last = height
@@ -156,7 +157,7 @@ class Runner:
             best, top, r = self._jump(at, first, second, h1)
             if not math.isfinite(top):
                 return first, h1, False
-            trail.add(top, best)
+            self._record(trail, top, best)
             still = still + 1 if top - height <= close * (1 + abs(top)) else 0
             at, height = best, top
             if still >= 2:
@@ -185,6 +186,10 @@ class Runner:
         self._must_not_fall(top, height, second, OBSERVED)
         return second, top, resp
 
+    def _record(self, trail: Trail, height: float, theta: Sequence[float]) -> None:
+        trail.add(height, theta)
+        report("em", len(trail.heights), height, self.rows.model.parameters, theta)
+
     def _must_not_fall(self, new: float, old: float, theta: Sequence[float], what: tuple[str, str]) -> None:
         """Refuse a fall that rounding does not explain; at a degenerate point rounding explains any."""
         if math.isfinite(old) and new < old - SLACK * (1 + abs(old)):
@@ -205,7 +210,7 @@ class Runner:
             top = a[new_labels, np.arange(self.rows.rows)]
             height = float(top.sum() if self.rows.weights is None else top @ self.rows.weights)
             self._must_not_fall(height, last, at, CLASSIFIED)
-            trail.add(height, at)
+            self._record(trail, height, at)
             if labels is not None and np.array_equal(labels, new_labels):
                 break
             labels, last = new_labels, height

@@ -282,6 +282,32 @@ class Search:
             theta, height = new, top
         return theta, height
 
+    def along(self, theta: list[float], held: set[int]) -> tuple[list[float], float]:
+        """The maximum over the other coordinates by Newton's method from nearby; these stay where they are."""
+        runner = self.runner
+        height = runner.value(theta)
+        others = [i for i in range(len(theta)) if i not in held]
+        for _ in range(30):
+            _, g, h = runner.free_derivatives(theta)
+            g, h = g[others], h[np.ix_(others, others)]
+            if not others or not (np.isfinite(g).all() and np.isfinite(h).all()):
+                break
+            values, vectors = np.linalg.eigh(h)
+            if not values[-1] < 0:
+                break
+            move = -(vectors / values) @ (vectors.T @ g)
+            new = list(theta)
+            for i, m in zip(others, move, strict=True):
+                c = runner.coordinates[i]
+                new[i] = c.value(c.at(theta[i]) + float(np.clip(m, -1.0, 1.0)))
+            top = runner.value(new)
+            if not top >= height - 1e-14 * (1 + abs(height)):
+                break
+            theta, height = new, top
+            if float(np.abs(move).max()) < 1e-12:
+                break
+        return theta, height
+
     def _edge(self, end: End, theta: list[float], height: float) -> End | None:
         """The point next to an end of a domain towards which l rises."""
         runner = self.runner
@@ -302,6 +328,7 @@ class Search:
             if not math.isfinite(runner.value(trial)):
                 continue
             at, top, _ = runner.accelerated(trial, 100, Trail())
+            at, top = self._polished(at, top)
             if top >= height - TIE * (1 + abs(height)):
                 at_t = runner.free(at)
                 if at_t is None or abs(at_t[i]) > 10.0:
