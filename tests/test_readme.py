@@ -43,7 +43,7 @@ def test_the_values_are_those_shown(
 
 
 def test_there_are_values_to_hold() -> None:
-    assert len(VALUES) == 8 and len(blocks("python")) == 6
+    assert len(VALUES) == 10 and len(blocks("python")) == 7
 
 
 def commands() -> list[str]:
