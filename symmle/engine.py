@@ -23,6 +23,7 @@ from symmle.identifiability import information_rank
 from symmle.latent.em import find_em, is_latent
 from symmle.latent.problem import Block, Unmatched
 from symmle.latent.steps import steps_of
+from symmle.latent.sums import read_sum
 from symmle.likelihood import Likelihood, build_likelihood
 from symmle.record import Attempt, Condition, Equation, Relation, Step, Trace
 from symmle.reduction import solve_constraints, with_numbers
@@ -149,6 +150,8 @@ class Run:
                 problem, solved_parts = again, retried
             else:
                 self.trace.steps, self.trace.attempts = kept
+        if solved_parts is None and not back and not self.edges and self._derive_as_mixture(declaration):
+            return
         if solved_parts is None:
             self.outcome.estimator = self._unsolved("", problem, degenerate_conditions(problem))
             self._certify(problem)
@@ -165,7 +168,12 @@ class Run:
         if isinstance(em, Unmatched | GaveUp):
             self.trace.attempt(Attempt("latent structure", False, em.reason, spent))
             return False
+        if not is_latent(self.outcome.declaration) and em.estimator.kind == "numeric":
+            # a sum that nobody called a mixture gains nothing from an M-step without a closed part
+            self.trace.attempt(Attempt("latent structure", False, "the M-step has no closed part", spent))
+            return False
         self.trace.attempt(Attempt("latent structure", True, "", spent))
+        self.trace.steps.clear()
         likelihood = build_likelihood(em.observed)
         self.outcome.likelihood, self.outcome.score = likelihood, ScoreSystem(likelihood)
         for step in steps_of(declaration, em, self._solve_block):
@@ -187,6 +195,16 @@ class Run:
             self.outcome.estimator = replace(part.estimator, em=em)
             self._record_estimate(part.estimator)
         return True
+
+    def _derive_as_mixture(self, declaration: Declaration) -> bool:
+        """Whether a density that is a sum was seen to be a mixture, and its EM derived."""
+        if is_latent(declaration):
+            return False
+        found = attempt_within(min(6.0, seconds_left() / 4), read_sum, declaration)
+        if isinstance(found, GaveUp | Unmatched):
+            self.trace.attempt(Attempt("mixture", False, found.reason))
+            return False
+        return self._derive_latent(found)
 
     def _solve_block(self, declaration: Declaration) -> Block:
         """The M-step for parameters that stand together; numeric where the ladder does not answer in time."""

@@ -36,7 +36,8 @@ def _labelled(declaration: Declaration, em: Labelled, solve: Solve) -> tuple[Ste
     complete = Step(
         "complete-data log-likelihood", (), (labels.expected,), Relation.DEFINITION, labels.shares
     )
-    expectation = Step("E-step", (), responsibilities(em), Relation.EXPECTATION, table.shares)
+    weights = () if declaration.latent else tuple(b.weight for b in em.branches)
+    expectation = Step("E-step", weights, responsibilities(em), Relation.EXPECTATION, table.shares)
     surrogate = Step("Q", (), (table.expected,), Relation.SURROGATE, table.shares)
     return (
         Step("model", (), (part.density if part.components else density,), Relation.DEFINITION),
@@ -118,7 +119,7 @@ def _ending(
     bound = getattr(em, "unbounded", "")
     if not bound or not isinstance(em, Labelled):
         return update, ascent
-    spiked = next(b.label for b in em.branches if b.density.free_symbols & set(em.collapse))
+    spiked = next(b.label for b in em.branches if b.density.free_symbols & set(em.free_scales))
     details = (("collapse", tuple(Tuple(p, e) for p, e in em.collapse.items())), ("label", spiked))
     return update, ascent, Step("unbounded", (), (), Relation.DEFINITION, tuple(em.collapse), details=details)
 

@@ -19,6 +19,7 @@ from sympy import (
     Interval,
     Piecewise,
     S,
+    Set,
     Symbol,
     besseli,
     beta,
@@ -61,41 +62,54 @@ def find_spike(declaration: Declaration, branches: tuple[Branch, ...]) -> Spike 
     (part,) = declaration.samples
     if not all(isinstance(s, Interval) for s in part.support.values()):
         return None  # a probability is at most 1
-    parameters = set(declaration.parameters)
     facts = facts_of(declaration)
+    tied = set().union(*(e.free_symbols for e in (*declaration.where, *declaration.constraints)))
+    tied = tied.union(*(d.free_symbols for d in declaration.parameters.values()))
     for j, branch in enumerate(branches):
-        own = branch.density.free_symbols & parameters
-        others = [
-            b.weight.free_symbols | b.density.free_symbols for b in branches if b is not branch and _covers(b)
-        ]
-        alone = [own - other - branch.weight.free_symbols for other in others]
-        moving: set[Symbol] = max(alone, key=len, default=set())
-        if not moving or isinstance(branch.density, Piecewise):
+        if isinstance(branch.density, Piecewise):
             continue
-        ordered = [p for p in declaration.parameters if p in moving]
         opened = _without_betas(open_logarithm(branch.density, facts))
-        for p, value, q in _profiles(opened, ordered, part.all_columns, facts):
-            end = _blows_up(declaration, opened.xreplace({p: value}), q, facts)
-            if end is not None:
-                path = ((p, value),)
-                return Spike(branch.label, j, path, q, end, _said(branch, p, value, q, end), (q,))
+        for other in branches:
+            if other is branch or other.density.has(Piecewise):
+                continue  # a branch that vanishes somewhere does not cover the other rows
+            own = branch.density.free_symbols - branch.weight.free_symbols - other.weight.free_symbols
+            free = [p for p in declaration.parameters if p in own - tied]
+            shared = other.density.free_symbols
+            for p, value, q in _profiles(declaration, opened, free, part.all_columns, facts):
+                # a value that stays where it is may be shared: the other density is positive there
+                if q in shared or (p in shared and q in value.free_symbols):
+                    continue
+                end = _blows_up(declaration, opened.xreplace({p: value}), q, facts)
+                if end is not None:
+                    path = ((p, value),)
+                    return Spike(branch.label, j, path, q, end, _said(branch, p, value, q, end), (q,))
     return None
 
 
-def _covers(branch: Branch) -> bool:
-    """Whether the branch is positive on the whole support."""
-    return not branch.density.has(Piecewise)
-
-
 def _profiles(
-    log_density: Expr, moving: list[Symbol], columns: tuple[Symbol, ...], facts: Facts
+    declaration: Declaration,
+    log_density: Expr,
+    moving: list[Symbol],
+    columns: tuple[Symbol, ...],
+    facts: Facts,
 ) -> Iterator[tuple[Symbol, Expr, Symbol]]:
     """p, the value of p that is largest at a single row, and the parameter that is followed."""
     for p in moving:
+        domain = declaration.parameters[p]
         for value in _values(log_density, p, columns, facts):
+            if not _lies_in(value, domain, facts):
+                continue
             for q in moving:
                 if q != p:
                     yield p, value, q
+
+
+def _lies_in(value: Expr, domain: Set, facts: Facts) -> bool:
+    """Whether a value is seen to lie in an interval whatever the row."""
+    if not isinstance(domain, Interval):
+        return False
+    above = domain.start == -oo or facts.decide_sign(value - domain.start) == 1
+    return above and (domain.end == oo or facts.decide_sign(domain.end - value) == 1)
 
 
 def _values(log_density: Expr, p: Symbol, columns: tuple[Symbol, ...], facts: Facts) -> list[Expr]:
@@ -115,7 +129,7 @@ def _roots(equation: Expr, p: Symbol, facts: Facts) -> list[Expr]:
     answer = attempt_within(1.0, solve_equation, equation, p, facts)
     if isinstance(answer, GaveUp):
         return []
-    return [r for r in answer.roots if not p.is_positive or facts.decide_sign(r) == 1]
+    return list(answer.roots)
 
 
 def _blows_up(declaration: Declaration, profile: Expr, q: Symbol, facts: Facts) -> Expr | None:

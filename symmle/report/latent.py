@@ -187,9 +187,8 @@ def _expectations(
 def _responsibilities(step: Step, dialect: Dialect, declaration: Declaration, theta: str) -> list[Block]:
     row = _arguments(dialect, declaration, indexed=True)
     names = [dialect.function(f"f{n}", row) for n in range(1, len(step.subject) + 1)]
-    if not declaration.latent:
-        weights = [w for w, _ in declaration.samples[0].components]
-        names = [f"{_factor(dialect, w)} {f}" for w, f in zip(weights, names, strict=True)]
+    if step.before:
+        names = [f"{_factor(dialect, w)} {f}" for w, f in zip(step.before, names, strict=True)]  # type: ignore[arg-type]
     total = " + ".join(names)
     rows = [
         Row(dialect.indexed(r, (r,)), (Piece(dialect.fraction(name, total)),), dialect.equals, ",")

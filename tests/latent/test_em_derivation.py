@@ -256,6 +256,32 @@ def test_a_scale_that_the_components_share_is_not_said_to_be_unbounded() -> None
     assert isinstance(em, Labelled) and em.unbounded == ""
 
 
+def test_a_mean_that_is_shared_does_not_bound_a_free_scale() -> None:
+    """a = x_1 and b -> 0: the first component keeps a positive density there."""
+    shared = contaminated()
+    em = derive(shared).estimator.em
+    assert isinstance(em, Labelled) and em.free_scales == (shared.symbol("b"),)
+
+
+def test_scales_in_a_bounded_ratio_are_not_said_to_be_unbounded() -> None:
+    em = derive(contaminated(where=["10*b - 1"], b="positive")).estimator.em
+    assert isinstance(em, Labelled) and em.unbounded == ""
+
+
+def contaminated(b: str = "positive", **more: Any) -> Model:
+    return Model.from_dict(
+        {
+            "data": {"x": "(-oo, oo)"},
+            "parameters": {"w": "(0, 1)", "a": "real", "b": b},
+            "components": [
+                {"weight": "w", "density": "exp(-(x - a)**2/2)/sqrt(2*pi)"},
+                {"weight": "1 - w", "density": "exp(-(x - a)**2/(2*b**2))/(b*sqrt(2*pi))"},
+            ],
+            **more,
+        }
+    )
+
+
 def test_a_point_mass_covers_nothing() -> None:
     """Beside a point mass at 0 a normal with a free scale must cover the other rows itself."""
     model = Model.from_dict(
