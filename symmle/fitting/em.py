@@ -132,7 +132,7 @@ def solve_em(
     small = rows.rows <= FEW
     few = on(rows if small else _drawn(rows, FEW, random))
     whole = few if small else on(rows, few.guard)
-    _refuse_few_values(plan, parts, few.guard)
+    _refuse_few_values(plan, parts, few.guard, rows)
     if start is not None and all(str(p) in start for p in plan.parameters):
         begun = [few.given([start[str(p)] for p in plan.parameters])]
     else:
@@ -190,13 +190,16 @@ def _refuse(plan: Plan, problem: Labelled) -> None:
             )
 
 
-def _refuse_few_values(plan: Plan, parts: Compiled, guard: Guard) -> None:
+def _refuse_few_values(plan: Plan, parts: Compiled, few: Guard, rows: BranchesOnRows) -> None:
     most = max(len(group) for group in parts.exchange.classes)
-    if guard.rows.known is None and most > 1 and guard.distinct < most:
-        shown = "row" if len(guard.rows.columns) > 1 else "value"
+    if rows.known is not None or most < 2 or few.distinct >= most:
+        return
+    distinct = few.distinct if few.rows is rows else Guard(rows, parts.weights, False).distinct
+    if distinct < most:
+        shown = "row" if len(rows.columns) > 1 else "value"
         raise DataError(
-            f"{plan.name}: {most} components need at least {most} distinct {shown}s; the data have "
-            f"{guard.distinct}. Take fewer components."
+            f"{plan.name}: {most} components need at least {most} distinct {shown}s; the data have {distinct}. "
+            "Take fewer components."
         )
 
 

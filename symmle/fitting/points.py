@@ -13,6 +13,7 @@ from symmle.compiling.kernels import CONTEXT
 from symmle.errors import NoMaximumError, SymmleError
 from symmle.estimator import BySymbol, Kind, Scope, StationaryPoint
 from symmle.fitting.bracket import roots_of
+from symmle.fitting.em_points import latent_points
 from symmle.fitting.faces import refuse_unattained
 from symmle.fitting.homotopy import every_stationary_point, kind_of, statistic_values
 from symmle.fitting.isolate import SIGN_CHANGE
@@ -24,6 +25,7 @@ from symmle.fitting.reparametrised import proof_on_data
 from symmle.fitting.roots import root_in
 from symmle.fitting.solution import closed_values, log_likelihood_at
 from symmle.fitting.solving import refuse_other_size, solve
+from symmle.latent.problem import Labelled
 
 SECONDS = 5.0  # for the isolation of the roots of a transcendental score
 APART = 1e-9  # points that differ by less, relative to their size, are one
@@ -93,6 +95,8 @@ def stationary_points(
     table = data if isinstance(data, Table) else read_table(plan.model, data, weights, constants)
     refuse_other_size(plan, table)
     refuse_unattained(plan, table, constants)
+    if isinstance(plan.estimator.em, Labelled) and plan.estimator.kind == "em":
+        return StationaryPoints(*latent_points(plan, table, constants))
     refuse_what_is_not_built(plan)
     candidates = _candidates(plan, table, constants)
     found = _admissible(plan, table, candidates)

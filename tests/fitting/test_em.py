@@ -236,6 +236,20 @@ def test_the_gambler_has_two_maxima() -> None:
     assert heights == pytest.approx([-391.434671952363, -394.974666080299], rel=1e-9)
 
 
+def test_the_gambler_has_six_isolated_stationary_points() -> None:
+    case = _cases()["coin-mixture-gambler"]
+    data = {k: np.array(v, dtype=float) for k, v in case["data"].items()}
+    weights = data.pop("weights")
+    points: Any = _corpus_derivation(case["id"]).stationary_points(data, weights)
+    expected = case["reference"]["stationary"]
+    assert len(points) == len(expected) == 6
+    for point in expected:
+        near = [p for p in points if all(abs(float(p.values[n]) - v) < 1e-9 for n, v in point["at"].items())]
+        assert len(near) == 1 and near[0].kind.value == point["kind"]
+        assert near[0].log_likelihood == pytest.approx(point["loglik"], rel=1e-12)
+    assert points.complete is None and "where p = q" in points.reason
+
+
 # --- units, refusals, degenerate data ---
 
 
