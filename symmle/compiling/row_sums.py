@@ -505,13 +505,15 @@ def _opened(e: Expr) -> Expr:
 
 
 def _dot(w: Array | None, a: Any, b: Any) -> float:
-    if np.ndim(a) != 1 or np.ndim(b) != 1:
+    if w is not None:
         return _total(w, a * b)
-    return _product(a if w is None else w * a, b)
+    if np.ndim(a) != 1 or np.ndim(b) != 1:  # a factor turned out to be the same for all rows
+        return _total(None, a * b)
+    return a.dot(b) if a.size <= SHORT else _product(a, b)  # type: ignore[no-any-return]
 
 
 def _total(w: Array | None, a: Any) -> float:
-    return float(np.add.reduce(a)) if w is None else _product(a, w)
+    return np.add.reduce(a) if w is None else _product(a, w)  # type: ignore[no-any-return]
 
 
 def _product(a: Array, b: Array) -> float:
@@ -537,7 +539,7 @@ def _over_blocks(work: Callable[[int, int], list[float]], rows: int, steps: int)
             return work(low, min(low + size, rows))
 
     if rows <= size:
-        return [float(v) for v in guarded(0)]
+        return list(map(float, guarded(0)))
     threads = threads_now() if rows >= ROWS_OF_TWO else 1
     if threads > 1:
         share = -(-rows // (size * threads)) * size

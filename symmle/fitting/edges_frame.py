@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -43,9 +44,15 @@ class Edge:
     def approached(self, row: dict[Symbol, float]) -> str:
         """What tends to what, in words of symbols."""
         if self.bound is not None and not self.bound.free_symbols & set(row):
-            return f"{self.bound} -> {row[self.column]:.6g}"  # type: ignore[index]
-        at = ", ".join(f"{c} = {v:.6g}" for c, v in row.items() if c in self.gap.free_symbols)
-        return f"{self.gap} -> 0 at {at}"
+            return f"{_text(self.bound)} -> {row[self.column]:.6g}"  # type: ignore[index]
+        at = ", ".join(f"{_text(c)} = {v:.6g}" for c, v in row.items() if c in self.gap.free_symbols)
+        return f"{_text(self.gap)} -> 0 at {at}"
+
+
+@lru_cache(maxsize=256)
+def _text(e: Expr) -> str:
+    """The expression as printed; SymPy takes longer for that than a pass over thousands of rows."""
+    return str(e)
 
 
 def edges_of(plan: Plan) -> list[Edge]:

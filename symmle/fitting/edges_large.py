@@ -1,4 +1,4 @@
-"""Large samples whose support moves with parameters: the interior maximum by few passes, the edge by a way known to rise.
+"""Large samples in a support that moves with parameters: the interior maximum by few passes, and a known way up.
 
 That l grows without bound towards an edge is found by a search (`edges_paths`), and kept with the derivation. On
 other data it is looked at again along the same way, on every row: the density of the row at the edge still rises
@@ -67,6 +67,7 @@ def solve_large_inside(plan: Plan, table: Table, constants: dict[Symbol, Any]) -
     path = known.path_on(table)
     if not path:
         return None
+    found.inside = True
     found.unbounded = True
     found.unique = None
     found.status = (

@@ -20,7 +20,7 @@ from sympy import Symbol
 
 from symmle.compiling.kernels import CONTEXT
 from symmle.fitting.coordinates import Coordinate, scales_of
-from symmle.fitting.edges_frame import MOST_PRECISE_ROWS, Frame
+from symmle.fitting.edges_frame import MOST_PRECISE_ROWS, Frame, _text
 
 DECADES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 FARTHER = (1024, 4096, 16384)
@@ -249,7 +249,8 @@ def _still_rises(frame: Frame, places: list[Vector], growth: float) -> bool:
 
 def _words_at(frame: Frame, t: Vector) -> str:
     values = [
-        f"{q} = {c.value(float(u)):.4g}" for q, c, u in zip(frame.others, frame.coordinates, t, strict=True)
+        f"{_text(q)} = {c.value(float(u)):.4g}"
+        for q, c, u in zip(frame.others, frame.coordinates, t, strict=True)
     ]
     at = f" (at {', '.join(values)})" if values else ""
     return frame.edge.approached(frame.row) + at

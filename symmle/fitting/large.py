@@ -80,6 +80,9 @@ def solve_large(
         start = _search(model.on(few, numbers), coordinates, trials, starts)
         if start is None:
             return None
+        if left <= 3 * MANY:  # a subsample would save nothing
+            end = climb(full, coordinates, start.theta, CLOSE)
+            return _solution(plan, table, constants, coordinates, end, full)
         count = min(max(min(MANY, left // 4), left // 40), MORE)
         subsample = model.on(_drawn(rows, count, random, moving), numbers)
         middle = climb(subsample, coordinates, start.theta, FAIR)
