@@ -32,7 +32,7 @@ DIGITS = 25
 QUADRATURE_DIGITS = 8
 SAMPLES = 3
 ROWS = 6
-NUDGES = ("1e-3", "1e-6")
+NUDGES = ("1e-3", "1e-6", "1e-10")
 
 
 @dataclass(frozen=True)

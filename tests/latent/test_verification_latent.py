@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import pytest
 from sympy import Integer, Symbol
@@ -15,7 +16,7 @@ from symmle.latent.problem import Labelled
 from symmle.record import Step
 from symmle.verification import Verifier
 
-MODELS = {
+MODELS: dict[str, dict[str, Any]] = {
     "exponentials": {
         "data": {"x": "(0, oo)"},
         "parameters": {"w": "(0, 1)", "a": "positive", "b": "positive"},
