@@ -140,7 +140,8 @@ def solve_conditional(
     plan: Plan, table: Table, constants: dict[Symbol, Any], start: dict[str, float] | None, options: Any
 ) -> Solution:
     """EM from a start at the scales of the data, finished by Newton's method on the observed likelihood."""
-    from symmle.fitting.em import LatentEnd, coordinates_of
+    from symmle.fitting.em import coordinates_of
+    from symmle.fitting.em_choice import LatentEnd
 
     coordinates = coordinates_of(plan, table, constants)
     rows = rows_of_table(plan, table, constants)

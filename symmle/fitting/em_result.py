@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from symmle.compiling.data import Table, read_table
 from symmle.errors import NotDerivedError
 from symmle.fitting.distribution import FittedDistribution
-from symmle.fitting.em import LatentEnd, rows_for
+from symmle.fitting.em import rows_for
+from symmle.fitting.em_choice import LatentEnd
 from symmle.fitting.em_conditional import rows_of_table
 from symmle.fitting.inference import Covariance
 from symmle.fitting.plan import plan_of
