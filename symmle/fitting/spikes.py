@@ -1,24 +1,31 @@
 """Spikes: a scale that shrinks to nothing while a location sits on an observation.
 
 Where l keeps rising along such a path the likelihood is unbounded, and an interior maximum is a local one
-(Student's t with free degrees of freedom, three-parameter laws, mixtures).
+(Student's t with free degrees of freedom, three-parameter laws). Far out l is n_0 + sum_i a_i times log(1/scale) for
+most laws, with a slope a_i for every other row; which sign it has is seen at a scale so small that everything else
+is rounding: 10**-100000 is a number at 240 bits. A first look takes a few rows with the weights of all.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
 import numpy as np
-from sympy import Interval
+from sympy import Interval, Symbol
 
 from symmle.algebra import GaveUp, attempt_within
-from symmle.fitting.surface import Surface, careful_height
+from symmle.compiling.data import Sample, Table
+from symmle.compiling.kernels import CONTEXT, scalar_kernel
+from symmle.compiling.row_data import MOST_DISTINCT
+from symmle.fitting.surface import Surface
 
-STEPS = (1e-6, 1e-12, 1e-24, 1e-48, 1e-96)  # times the estimate
-SMALL = 1e-2  # of the estimate, for the other positive parameters
-MOST = 64  # paths that are tried
+DECADES = (100_000, 200_000, 400_000)  # powers of ten by which the scale is divided
+SMALL = 1e-2  # of the estimate, for the other positive parameters; and that over the number of rows
+MOST = 128  # paths that are tried
+ROWS = 12  # of the first look
+SECONDS = 2.0
 
 
 def find_spike(surface: Surface, estimate: Any, top: float) -> str:
@@ -28,29 +35,34 @@ def find_spike(surface: Surface, estimate: Any, top: float) -> str:
     places = [i for i, p in enumerate(plan.parameters) if plan.domain_of(p).inf.is_infinite]
     if not scales or not places:
         return ""
-    tried = 0
-    for scale, place in product(scales, places):
-        others = [i for i in scales if i != scale]
-        for where in _observations(surface):
-            for shares in product((1.0, SMALL), repeat=len(others)):
-                tried += 1
-                if tried > MOST:
-                    return ""
-                theta = np.array(estimate, dtype=float)
-                theta[place] = where
-                for i, share in zip(others, shares, strict=True):
-                    theta[i] *= share
-                rises = _rises(surface, theta, scale, top)
-                if rises is None:
-                    return ""
-                if rises:
-                    names = [str(p) for p in plan.parameters]
-                    return f"{names[scale]} -> 0 at {names[place]} = {where:.6g}"
+    n = sum(sample.n for sample in surface.table.samples)
+    start = [CONTEXT.mpf(float(v)) for v in estimate]
+    names = [str(p) for p in plan.parameters]
+    looks = [(where, _few_rows(surface.table, where)) for where in _observations(surface)]
+    paths = ((s, *rest) for s in _shares(len(scales) - 1, n) for rest in product(scales, places, looks))
+    for tried, (shares, scale, place, (where, few)) in enumerate(paths):
+        if tried == MOST:
+            return ""
+        theta = list(start)
+        theta[place] = CONTEXT.mpf(where)
+        for i, share in zip((i for i in scales if i != scale), shares, strict=True):
+            theta[i] *= CONTEXT.mpf(share)
+        rises = attempt_within(SECONDS, _rises, surface, few, theta, scale, top)
+        if isinstance(rises, GaveUp):
+            return ""
+        if rises and attempt_within(2 * SECONDS, _rises, surface, surface.table, theta, scale, top) is True:
+            return f"{names[scale]} -> 0 at {names[place]} = {where:.6g}"
     return ""
 
 
 def _shrinks(domain: Any) -> bool:
     return isinstance(domain, Interval) and domain.start == 0 and bool(domain.left_open)
+
+
+def _shares(others: int, n: float) -> Iterator[tuple[float, ...]]:
+    """Factors of the other positive parameters; a tail has to be as heavy as n rows are many."""
+    found = product((1.0, SMALL, SMALL / n), repeat=others)
+    yield from sorted(found, key=lambda shares: (len(set(shares)), shares))
 
 
 def _observations(surface: Surface) -> list[float]:
@@ -65,18 +77,80 @@ def _observations(surface: Surface) -> list[float]:
     return found
 
 
-def _rises(surface: Surface, theta: Any, scale: int, top: float) -> bool | None:
-    """Whether l rises along the path, or None where it cannot be told in time."""
-    heights = []
-    for step in STEPS:
-        at = theta.copy()
-        at[scale] *= step
-        height = attempt_within(0.3, careful_height, surface, at)
-        if isinstance(height, GaveUp):  # an exponential of an exponential has more digits than time
+def _few_rows(table: Table, where: float) -> Table:
+    """The rows at an observation and some of the others, with the weights of all."""
+    samples = []
+    for sample in table.samples:
+        first = next(iter(sample.columns.values()))
+        here = np.flatnonzero(first == where)
+        others = np.flatnonzero(first != where)
+        others = others[np.argsort(first[others], kind="stable")]
+        kept = others[np.linspace(0, len(others) - 1, min(len(others), ROWS)).astype(int)]
+        weights = np.ones(sample.rows) if sample.weights is None else sample.weights
+        chosen = np.concatenate([here[:ROWS], kept])
+        share = np.concatenate(
+            [
+                np.full(min(len(here), ROWS), weights[here].sum() / max(1, min(len(here), ROWS))),
+                np.full(len(kept), weights[others].sum() / max(1, len(kept))),
+            ]
+        )
+        columns = {c: v[chosen] for c, v in sample.columns.items()}
+        part = Sample(
+            columns, share, float(share.sum()), len(chosen), sample.minimum, sample.maximum, sample.pivot
+        )
+        samples.append(part)
+    return Table(tuple(samples), table.name)
+
+
+def _rises(surface: Surface, table: Table, theta: list[Any], scale: int, top: float) -> bool | None:
+    """Whether l rises like the logarithm of 1/scale, beyond what was found; None where it cannot be told."""
+    heights: list[Any] = []
+    for decades in DECADES:
+        at = list(theta)
+        at[scale] = theta[scale] * CONTEXT.mpf(10) ** -decades
+        height = _height(surface, table, dict(zip(surface.plan.parameters, at, strict=True)))
+        if height is None:
             return None
-        if not math.isfinite(height):
+        if not CONTEXT.isfinite(height) or (heights and not height > heights[-1]):
             return False
         heights.append(height)
-    gains = [b - a for a, b in zip(heights, heights[1:], strict=False)]
+    first, second = (b - a for a, b in zip(heights, heights[1:], strict=False))
     # each step doubles the number of decades: what rises like log(1/s) doubles its gain
-    return heights[-1] > top + 1 and all(g > 0.1 for g in gains) and gains[-1] > 1.5 * gains[-2]
+    return bool(heights[-1] > top + 1 and second > CONTEXT.mpf("1.9") * first > 0)
+
+
+def _height(surface: Surface, table: Table, values: Mapping[Symbol, Any]) -> Any:
+    """sum w log f row by row at 240 bits; -inf outside the parameter space, None where the rows are too many.
+
+    The density is taken as it was declared: (x - mu)**2 is 0 on an observation, x**2 - 2 mu x + mu**2 + s**2 no s**2.
+    """
+    full = {**surface.constants, **values}
+    if surface.plan.reason_against(full, table):
+        return -CONTEXT.inf
+    total = CONTEXT.mpf(0)
+    for part, density, columns, names in _densities(surface):
+        sample = table.sample_of(part.all_columns)
+        if sample.rows > MOST_DISTINCT:
+            return None
+        weights = np.ones(sample.rows) if sample.weights is None else sample.weights
+        for k in np.flatnonzero(weights > 0):
+            row = (CONTEXT.mpf(float(sample.columns[c][k])) for c in columns)
+            value = density(*row, *(full[n] for n in names))[0]
+            if isinstance(value, CONTEXT.mpc) or not (CONTEXT.isfinite(value) and value > 0):
+                return -CONTEXT.inf
+            total += CONTEXT.mpf(float(weights[k])) * CONTEXT.log(value)
+    return total
+
+
+def _densities(surface: Surface) -> list[tuple[Any, Any, list[Symbol], list[Symbol]]]:
+    """Every sample's density as a function of a row and the parameters, compiled once."""
+    known = surface.plan.__dict__.get("_densities_of_spikes")
+    if known is None:
+        known = []
+        for part in surface.plan.declaration.samples:
+            columns = [c for c in part.all_columns if c in part.density.free_symbols]
+            names = sorted(part.density.free_symbols - set(columns), key=str)
+            kernel = scalar_kernel([*columns, *names], [part.density])  # type: ignore[list-item]
+            known.append((part, kernel, columns, names))
+        surface.plan.__dict__["_densities_of_spikes"] = known
+    return known  # type: ignore[no-any-return]
