@@ -232,6 +232,15 @@ class Derivation:
         found: Derivation = kept[key]
         return found
 
+    def holding(self, values: Mapping[Symbol, Expr]) -> Derivation:
+        """The derivation with parameters held at values; made once for the same values and kept."""
+        kept = self.__dict__.setdefault("_holding", {})
+        key = tuple(sorted(values.items(), key=str))
+        if key not in kept:
+            kept[key] = derive(self.model, values)
+        found: Derivation = kept[key]
+        return found
+
     def face(self, which: int) -> Derivation:
         """The derivation of the problem on one face of the parameter space, where some parameters are known."""
         faces = self.__dict__.setdefault("_faces", {})

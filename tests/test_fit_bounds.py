@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from laws_for_fits import column, law  # type: ignore[import-not-found]
 from scipy import optimize, stats
 from scipy.special import gammaln
@@ -105,6 +107,49 @@ def test_whole_numbers_have_bounds() -> None:
     assert result.estimates["N"] == 50
     assert result.boundary
     assert fit(law("binomial, both"), [16, 18, 22, 25, 27], bounds={"N": (30, 150)}).estimates["N"] == 99
+
+
+PORT_PIRIE = np.array(column("portpirie"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("bounds", "ends"),
+    [
+        ({"xi": (0.1, 0.5)}, {"xi": 0.1}),
+        ({"xi": (0.1, 0.5), "mu": (4.0, 5.0)}, {"xi": 0.1, "mu": 4.0}),
+    ],
+)
+def test_a_bound_where_the_support_moves(bounds: dict[str, Any], ends: dict[str, float]) -> None:
+    """The ways inside end at no maximum; each bound is held, and l must rise there outwards."""
+    result = fit(law("GEV"), PORT_PIRIE, bounds=bounds)
+    free = [p for p in ("mu", "sigma", "xi") if p not in ends]
+
+    def height(theta: Any) -> float:
+        at = {**ends, **dict(zip(free, theta, strict=True))}
+        if at["sigma"] <= 0:
+            return -math.inf
+        return float(stats.genextreme.logpdf(PORT_PIRIE, -at["xi"], at["mu"], at["sigma"]).sum())
+
+    start = [{"mu": 3.9, "sigma": 0.2}[p] for p in free]
+    options = {"xatol": 1e-10, "fatol": 1e-12}
+    end = optimize.minimize(lambda t: -height(t), start, method="Nelder-Mead", options=options)
+    assert result.log_likelihood == pytest.approx(-end.fun, rel=1e-9)
+    for parameter, value in (ends | dict(zip(free, end.x, strict=True))).items():
+        assert result.estimates[parameter] == pytest.approx(value, rel=1e-5)
+    assert result.boundary and "at an end of the domain" in result.status
+    assert result.gradient_norm < 1e-6
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(ends=st.tuples(st.integers(1, 60), st.integers(1, 60)).filter(lambda e: e[0] != e[1]))
+def test_a_concave_likelihood_of_one_parameter_is_clipped(ends: tuple[int, int]) -> None:
+    """An exponential rate: the nearest point of [low, high] to 1/mean(x)."""
+    low, high = sorted(end / 100 for end in ends)
+    result = fit(law("exponential"), GAMMA, bounds={"rate": (low, high)})
+    free = 1 / X.mean()
+    assert result.estimates["rate"] == pytest.approx(min(max(free, low), high), rel=1e-12)
+    assert result.boundary is not (low < free < high)
 
 
 REFUSED: list[tuple[dict[Any, Any], list[str]]] = [

@@ -13,6 +13,7 @@ from symmle.compiling.row_sums import on_threads
 from symmle.errors import DataError, NotConvergedError, SymmleError
 from symmle.fitting.em_options import EmOptions, running_em
 from symmle.fitting.em_result import result_of
+from symmle.fitting.ends import ends_between, fit_at_ends
 from symmle.fitting.large import sums_on_the_way
 from symmle.fitting.plan import Plan, plan_of
 from symmle.fitting.plan import _contains as domain_contains
@@ -191,10 +192,22 @@ def _fit_within(
             inside = all(domains[p].contains(S(free.estimates[str(p)])) == True for p in domains)  # noqa: E712
             if inside and not free.boundary and not free.unbounded and free.unique is True:
                 return free
-    found = _fit(bounded, *given)
+    if by is not None:
+        return _fit(bounded, *given)
+    found = fit_at_ends(bounded, ends_between(derivation, bounded), lambda d: _fit_face(d, bounded, given))
     if isinstance(found, FitResult):
         ends = {p: [float(e) for e in (s.inf, s.sup) if e.is_finite] for p, s in domains.items()}
         found.boundary = found.boundary or any(found.estimates[str(p)] in ends[p] for p in domains)
+    return found
+
+
+def _fit_face(derivation: Any, bounded: Any, given: tuple[Any, ...]) -> FitResult:
+    """The fit of what is left where parameters are held; a start of theirs is left out."""
+    data, weights, fixed, start, *rest = given
+    if start is not None and derivation is not bounded:
+        left = {str(p) for p in derivation.model.parameters}
+        start = {k: v for k, v in start.items() if str(k) in left}
+    found: FitResult = _fit(derivation, data, weights, fixed, start, *rest)
     return found
 
 
