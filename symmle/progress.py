@@ -138,7 +138,8 @@ def watching(
 
         def watch(stage: str, iteration: int, height: float, parameters: Any, values: Any) -> None:
             if shown:
-                show(f"{stage}: iteration {iteration}, log-likelihood {height:.8g}")
+                known = "" if height != height else f", log-likelihood {height:.8g}"
+                show(f"{stage}: iteration {iteration}{known}")
             if callback is None:
                 return
             point = {str(p): float(v) for p, v in zip(parameters, values, strict=False)}
