@@ -79,7 +79,7 @@ class Runner:
         self.rows, self.m_step, self.coordinates = rows, m_step, list(coordinates)
         self.is_allowed = allowed or (lambda theta: True)
         self.is_degenerate = degenerate or (lambda theta: False)
-        self.n = rows.n
+        self.n, self.model = rows.n, rows.model
         self._buffer: Array | None = None
 
     # --- what `climb` asks for ---
@@ -250,7 +250,7 @@ class Runner:
         """The end of Newton's method on the observed likelihood from here, or None."""
         if self.free(theta) is None:
             return None
-        return climb(self, self.coordinates, theta, close)  # type: ignore[arg-type]
+        return climb(self, self.coordinates, theta, close, None, "newton")  # type: ignore[arg-type]
 
     def free_derivatives(self, theta: Sequence[float]) -> tuple[float, Array, Array]:
         """l, gradient and Hessian in free coordinates, divided by n."""
