@@ -7,11 +7,12 @@ from typing import Any
 
 from sympy import Interval, Symbol
 
+from symmle.algebra import GaveUp, attempt_within
 from symmle.compiling.data import Table
 from symmle.compiling.kernels import CONTEXT
 from symmle.compiling.rows import Care
 from symmle.errors import DataError, NoMaximumError, NotConvergedError, NotDerivedError
-from symmle.fitting.coordinates import covering
+from symmle.fitting.coordinates import covering, scales_of
 from symmle.fitting.plan import Plan, _shown
 from symmle.fitting.profile import SCANNED_ROWS, Profile, care_for, is_extreme, strided
 from symmle.fitting.roots import brackets_of, is_flat, on_all_rows, root_in, settled
@@ -178,6 +179,11 @@ def _chosen(
             "the estimates are the largest interior local maximum."
         )
         return Solution(values, "bracketed root", status, full.calls, unbounded=True)
+    if top is None and any(CONTEXT.isnan(h) for h in heights.values()):
+        raise NotConvergedError(
+            f"{plan.name}: the log-likelihood has too few digits at every `{parameter}` that was tried"
+            f"{_what_is_wrong(plan, full.table)}. Pass a start, or rescale the data."
+        )
     if top is None:
         raise NoMaximumError(
             f"{plan.name}: the likelihood has no maximum on this data: it is nowhere finite."
@@ -195,7 +201,7 @@ def _chosen(
         )
     end = domain.start if top < points[len(points) // 2] else domain.end
     values = full.point(top) or {}
-    raise NoMaximumError(
+    refusal = NoMaximumError(
         f"{plan.name}: the likelihood has no maximum on this data: it rises as {parameter} -> {end} "
         f"(log-likelihood {_shown(finite[top])} at {parameter} = {top:.6g}){_what_is_wrong(plan, full.table)}.",
         supremum={
@@ -203,6 +209,37 @@ def _chosen(
             "log_likelihood": _double(finite[top]),
         },
     )
+    if _is_remote(domain, top, plan, full) or _is_followed_on(full, refusal):
+        raise refusal
+    raise NotConvergedError(
+        f"{plan.name}: the log-likelihood rises until {parameter} = {top:.6g} (log-likelihood "
+        f"{_shown(finite[top])}), beyond which it has too few digits to tell whether there is a maximum. "
+        "Pass a start beyond, or rescale the data.",
+        result=refusal.supremum,
+    )
+
+
+def _is_remote(domain: Any, top: float, plan: Plan, full: Profile) -> bool:
+    """Whether a point is so near to an end of the domain that nothing of the data's scales is left beyond it."""
+    scales = scales_of(full.table)
+    far, near = 1e6 * max(scales), 1e-6 * min(scales)
+    for end in (plan.scalar(e, full.constants) for e in (domain.start, domain.end)):
+        if not CONTEXT.isfinite(end):
+            if abs(top) > far:
+                return True
+        elif abs(CONTEXT.mpf(top) - end) < near:
+            return True
+    return False
+
+
+def _is_followed_on(full: Profile, refusal: NoMaximumError) -> bool:
+    """Whether l, row by row at 240 bits, goes on to rise to where the parameters leave every scale."""
+    from symmle.fitting.limits_search import SECONDS, is_followed, limit_on_data
+
+    if not is_followed(full.plan, full.table):
+        return False
+    found = attempt_within(SECONDS, limit_on_data, full.plan, full.table, full.constants, refusal)
+    return not isinstance(found, GaveUp) and found is not None
 
 
 def _undetermined(full: Profile, points: list[float]) -> Solution:
