@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 from laws_for_fits import column, law  # type: ignore[import-not-found]
 from scipy.special import gammaln
 
-from symmle import DataError, NoMaximumError, SymmleError, fit
+from symmle import DataError, Derivation, NoMaximumError, SymmleError, derive, fit
 
 GAMMA = column("gamma60")
 X = np.array(GAMMA)
@@ -277,6 +279,46 @@ def test_missing_rows_by_group() -> None:
     found = fit(law("gamma"), data, by="g", missing="drop")
     assert (found["a"].dropped, found["b"].dropped) == (1, 0)
     assert found["a"].estimates == pytest.approx(found["b"].estimates, rel=1e-9)
+
+
+# --- mixtures ----------------------------------------------------------------------------------------
+
+
+@cache
+def two_normals() -> Derivation:
+    return derive(law("normal").model.mixture(2))
+
+
+@pytest.mark.parametrize("far", [12.0, 60.0])
+@pytest.mark.parametrize("factor", [1e-4, 1e-150, 1e150])
+def test_a_mixture_with_one_far_point_is_the_same_in_all_units(far: float, factor: float) -> None:
+    """A local maximum that is said to be one, or a refusal; never a variance with an absolute floor."""
+    random = np.random.default_rng(3)
+    x = np.concatenate([random.normal(0, 1, 100), random.normal(4, 1, 60), [far]])
+    outcomes: list[Any] = []
+    for data, unit in ((x, 1.0), (x * factor, factor)):
+        try:
+            result = fit(two_normals(), data)
+        except NoMaximumError as error:
+            assert "component" in str(error)
+            outcomes.append(None)
+            continue
+        assert result.unbounded and "local maximum" in result.status
+        weight = next(v for k, v in result.estimates.items() if k.startswith("w"))
+        places = [v / unit for k, v in result.estimates.items() if not k.startswith("w")]
+        outcomes.append([weight, *places, result.log_likelihood + len(x) * np.log(unit)])
+    assert (outcomes[0] is None) == (outcomes[1] is None)
+    if outcomes[0] is not None:
+        assert outcomes[1] == pytest.approx(outcomes[0], rel=1e-6)
+
+
+@pytest.mark.parametrize("data", [[2.0] * 30, [1.0], [0.1] * 7])
+def test_a_mixture_of_constant_data_is_refused_at_once(data: list[float]) -> None:
+    derivation = two_normals()
+    began = time.process_time()
+    with pytest.raises(SymmleError, match="distinct values"):
+        fit(derivation, data)
+    assert time.process_time() - began < 5
 
 
 # --- size --------------------------------------------------------------------------------------------
