@@ -24,6 +24,7 @@ from symmle.fitting.plan import Plan
 from symmle.fitting.result import FitResult
 from symmle.fitting.solution import Solution
 from symmle.fitting.surface_sums import ALL, CURVES, LikelihoodSums
+from symmle.progress import report
 
 Array = NDArray[Any]
 MANY = 16  # groups from which they are fitted together
@@ -31,6 +32,7 @@ STEPS = 50
 STEPS_BY_ROOTS = 20
 CLOSE = 1e-8
 CLOSE_ROOT = 1e-5  # a step, per observation, after which Newton's next one is below rounding
+STILL = 0.05  # a longer step is no end, however little l would rise by it
 LONGEST = 2.0  # of a step in free coordinates
 BEND = 1e-11  # least determinant of the scaled Hessian
 FAR = 40.0  # in free coordinates: towards the edge of the parameter space
@@ -353,6 +355,7 @@ def _by_roots(
 
     Neither l nor a line search is needed: a group whose steps do not end at a root is left to a fit of its own.
     """
+    bounded = [k for k, c in enumerate(coordinates) if c.is_bounded]
     t = [np.full(grouped.groups, c.at(v)) for c, v in zip(coordinates, start, strict=True)]
     done = np.zeros(grouped.groups, dtype=bool)
     theta = [np.full(grouped.groups, v) for v in start]
@@ -360,6 +363,7 @@ def _by_roots(
     with np.errstate(all="ignore"):
         while steps < STEPS_BY_ROOTS and not done.all():
             steps += 1
+            report("groups", steps, math.nan)
             maps = [_values(c, row) for c, row in zip(coordinates, t, strict=True)]
             gradient, bends = grouped.curves([m[0] for m in maps])
             g = [d * m[1] for d, m in zip(gradient, maps, strict=True)]
@@ -379,7 +383,9 @@ def _by_roots(
             longest = np.abs(moves[0]) if len(t) == 1 else np.maximum(np.abs(moves[0]), np.abs(moves[1]))
             share = np.minimum(1.0, LONGEST / longest)
             t = [np.where(done, x, x + share * move) for x, move in zip(t, moves, strict=True)]
-            done |= bent & (rise < CLOSE_ROOT**2 * grouped.n) & (longest < 1)
+            for k in bounded:
+                bent &= np.abs(moves[k]) < STILL
+            done |= bent & (rise < CLOSE_ROOT**2 * grouped.n)
         for k, (coordinate, row) in enumerate(zip(coordinates, t, strict=True)):
             theta[k] = _values(coordinate, row)[0]
             done &= np.isfinite(theta[k]) & (np.abs(row) < FAR)
@@ -395,14 +401,17 @@ def _newton(
         np.array([c.at(v) for c, v in zip(coordinates, start, strict=True)])[:, None], groups, axis=1
     )
     height, g, h = _in_free(grouped, coordinates, t)
+    bounded = [k for k, c in enumerate(coordinates) if c.is_bounded]
     done = np.zeros(groups, dtype=bool)
     alive = np.isfinite(height)
     steps = 0
     while steps < STEPS:
         steps += 1
+        report("groups", steps, float(np.nansum(height)))
         move, bent = _steps(g, h)
         length = np.sqrt(np.maximum(np.einsum("gi,gi->g", g, move), 0.0))
-        ended = alive & ~done & (length < CLOSE) & bent & (np.abs(t).max(axis=0) < 40)
+        still = (np.abs(move[:, bounded]) < STILL).all(axis=1)
+        ended = alive & ~done & (length < CLOSE) & bent & still & (np.abs(t).max(axis=0) < FAR)
         t = np.where(ended, t + move.T, t)
         done |= ended
         alive &= np.isfinite(length) & ((length >= CLOSE) | done)

@@ -22,6 +22,7 @@ from symmle.fitting.coordinates import Coordinate
 from symmle.fitting.plan import Plan
 from symmle.fitting.solution import Solution
 from symmle.fitting.surface_sums import LikelihoodSums, Rows, SumsOnRows, rows_of
+from symmle.progress import report
 
 Array = NDArray[Any]
 LARGE = 4000  # rows from which this way is taken
@@ -33,7 +34,9 @@ FAR = 40.0  # in free coordinates: towards the edge of the parameter space
 GUIDED = 0.2  # length of a step from which the subsample guides it
 CLOSE_GUIDED = 5e-4  # a guided step after which the next would be below rounding
 CLOSE = 1e-5  # a step, per observation, after which the next one would be below rounding: its square
+STILL = 0.05  # in free coordinates: a step this long is no end, however little l would rise by it
 ROUGH, FAIR = 0.05, 0.01  # ends of the search on few rows and on the subsample: below their sampling errors
+REMOTE = 14.0  # powers of e beyond the scales of the data, from where the careful ways are taken
 BEND = 1e-11  # least eigenvalue of the scaled Hessian
 
 
@@ -75,17 +78,17 @@ def solve_large(
             full, coordinates, trials, starts, CLOSE if starts == 1 else ROUGH
         )  # a pass costs nothing
         if end is not None and starts > 1:
-            end = climb(full, coordinates, end.theta, CLOSE)
+            end = climb(full, coordinates, end.theta, CLOSE, stage="all rows")
     else:
         start = _search(model.on(few, numbers), coordinates, trials, starts)
         if start is None:
             return None
         if left <= 3 * MANY:  # a subsample would save nothing
-            end = climb(full, coordinates, start.theta, CLOSE)
+            end = climb(full, coordinates, start.theta, CLOSE, stage="all rows")
             return _solution(plan, table, constants, coordinates, end, full)
         count = min(max(min(MANY, left // 4), left // 40), MORE)
         subsample = model.on(_drawn(rows, count, random, moving), numbers)
-        middle = climb(subsample, coordinates, start.theta, FAIR)
+        middle = climb(subsample, coordinates, start.theta, FAIR, stage="subsample")
         if middle is None:
             return None
         end = _finish(full, subsample, coordinates, middle.theta)
@@ -100,17 +103,15 @@ def _solution(
     end: Ascent | None,
     full: SumsOnRows,
 ) -> Solution | None:
-    if end is None:
+    if end is None or not _is_near_the_data(coordinates, end.theta, table):
         return None
     values = {p: CONTEXT.mpf(v) for p, v in zip(plan.parameters, end.theta, strict=True)}
     found = Solution({**constants, **values}, "newton", iterations=end.steps)
-    found.status = (
-        f"Newton's method converged on all rows (gradient {end.gradient:.2g} per observation, condition number "
-        f"{end.condition:.2g}); {full.passes} {'pass' if full.passes == 1 else 'passes'} over the data."
-    )
+    passes = f"{full.passes} {'pass' if full.passes == 1 else 'passes'} over the data"
+    found.status = f"Newton's method converged on all rows; {passes}."
     found.unique = True if plan.is_proved else None
     found.inside = not plan._moving_supports and not plan._row_conditions
-    found.near = _is_near_the_data(coordinates, end.theta, table)
+    found.near = True
     return found
 
 
@@ -125,11 +126,18 @@ def _is_near_the_data(coordinates: Sequence[Coordinate], theta: Sequence[float],
     largest = max(ends, default=0.0)
     if not largest > 0:
         return False
-    far = max(
-        abs(c.at(v)) if c.is_bounded else math.log1p(abs(v) / largest)
-        for c, v in zip(coordinates, theta, strict=True)
-    )
-    return far + abs(math.log(largest)) < 24
+    scale = math.log(largest)
+    for c, v in zip(coordinates, theta, strict=True):
+        if c.is_bounded:
+            t = c.at(v)
+            whole = math.isfinite(c.low) and math.isfinite(c.high)
+            units = (0,) if whole else (-2, -1, 0, 1, 2)  # of powers of the data's size
+            far = min(abs(t - k * scale) for k in units)
+        else:
+            far = math.log1p(abs(v) / largest)
+        if far > REMOTE:
+            return False
+    return True
 
 
 def sums_on_the_way(plan: Plan, data: Any, constants: dict[Symbol, Any]) -> OnTheWay | None:
@@ -137,6 +145,8 @@ def sums_on_the_way(plan: Plan, data: Any, constants: dict[Symbol, Any]) -> OnTh
     if not plan.left or isinstance(data, Mapping) or np.ndim(data) != 1 or len(data) < LARGE:
         return None
     if plan.declaration.latent or plan.declaration.lags or _coordinates(plan, constants) is None:
+        return None
+    if plan.estimator.kind == "em":  # the logarithm of a sum enters by no statistics
         return None
     model = _model(plan)
     if not model.is_separable or len(model.forms) != 1 or len(model.forms[0].columns) != 1:
@@ -153,11 +163,13 @@ def _finish(
     """The maximum on all rows from that of a subsample, by two passes, each step guided by the subsample."""
     free, guide = _Free(full, coordinates), _Free(subsample, coordinates)
     t = np.array([c.at(v) for c, v in zip(coordinates, theta, strict=True)])
+    ended = [k for k, c in enumerate(coordinates) if c.is_bounded]
     for step in range(1, 5):
         there = free.curves(t)
         if there is None:
             break
         g, h = there
+        report("all rows", step, math.nan, full.model.parameters, free.theta(t))
         values, inverse = _inverse(h)
         move = inverse @ g
         length = math.sqrt(max(float(g @ move), 0.0))
@@ -165,9 +177,9 @@ def _finish(
             break
         theta = free.theta(t)
         t = t + _guided(guide, t, g, inverse, move, 1e-3 if step == 1 else 1e-5)
-        if length < CLOSE_GUIDED:
+        if length < CLOSE_GUIDED and _is_still(move, ended):
             return Ascent(free.theta(t), math.nan, step, float(np.abs(g).max()), _condition(values))
-    return climb(full, coordinates, theta, CLOSE, subsample)
+    return climb(full, coordinates, theta, CLOSE, subsample, "all rows")
 
 
 def _is_costly(plan: Plan) -> bool:
@@ -364,6 +376,7 @@ def climb(
     theta: Sequence[float],
     close: float,
     subsample: SumsOnRows | None = None,
+    stage: str = "",
 ) -> Ascent | None:
     """Newton's method in free coordinates, each step an ascent; None where it does not end at a maximum inside.
 
@@ -383,6 +396,8 @@ def climb(
         if here is None:
             return None
         height, g, h = here
+        if stage:
+            report(stage, step, height, sums.model.parameters, free.theta(t))
         values, inverse = _inverse(h)
         move = inverse @ g
         length = math.sqrt(max(float(g @ move), 0.0))  # per observation, in units of its own spread
@@ -390,7 +405,8 @@ def climb(
         guided = guide is not None and bent and length < GUIDED
         if guided:
             move = _guided(guide, t, g, inverse, move)  # type: ignore[arg-type]
-        if length < (CLOSE_GUIDED if guided else close):
+        still = close > CLOSE or _is_still(move, ended)
+        if still and length < (CLOSE_GUIDED if guided else close):
             if not bent or np.abs(t).max() >= FAR:
                 return None
             return Ascent(free.theta(t + move), height, step, float(np.abs(g).max()), _condition(values))
@@ -409,6 +425,11 @@ def climb(
         if ended and max(abs(v) for v in t[ended].tolist()) > FAR:
             return None
     return None
+
+
+def _is_still(move: Array, ended: list[int]) -> bool:
+    """Whether a step is short in logarithms: on the way to infinity a flat likelihood keeps steps of length 1."""
+    return all(abs(move[k]) < STILL for k in ended)
 
 
 def _inverse(h: Array) -> tuple[Array, Array]:
