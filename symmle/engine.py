@@ -176,7 +176,7 @@ class Run:
         self.trace.steps.clear()
         likelihood = build_likelihood(em.observed)
         self.outcome.likelihood, self.outcome.score = likelihood, ScoreSystem(likelihood)
-        for step in steps_of(declaration, em, self._solve_block):
+        for step in steps_of(declaration, em, self._solve_in_short):
             self.trace.add(step)
         notes = (f"the likelihood has no bound: {em.unbounded}",) if getattr(em, "unbounded", "") else ()
         # left as they are: products of the sums of a mixture have thousands of terms
@@ -206,9 +206,13 @@ class Run:
             return False
         return self._derive_latent(found)
 
-    def _solve_block(self, declaration: Declaration) -> Block:
+    def _solve_in_short(self, declaration: Declaration) -> Block:
+        """One parameter with the others known, for the reader: the answer at once, or none."""
+        return self._solve_block(declaration, 2.5)
+
+    def _solve_block(self, declaration: Declaration, seconds: float = 10.0) -> Block:
         """The M-step for parameters that stand together; numeric where the ladder does not answer in time."""
-        part = attempt_within(min(10.0, max(1.0, seconds_left() / 3)), self._solve_part, declaration)
+        part = attempt_within(min(seconds, max(1.5, seconds_left() / 3)), self._solve_part, declaration)
         if isinstance(part, GaveUp):
             self.trace.attempt(Attempt("M-step", False, part.reason))
             score = ScoreSystem(build_likelihood(declaration)).equations

@@ -311,7 +311,8 @@ def _is_admissible(declaration: Declaration, values: Values) -> bool:
             )
             if not lo < values[p] < hi:
                 return False
-    return all(mpmath.re(_plain(w)(values)) > 0 for w in declaration.where)
+    tied = all(abs(_plain(c)(values)) < mpmath.mpf(10) ** -20 for c in declaration.constraints)
+    return tied and all(mpmath.re(_plain(w)(values)) > 0 for w in declaration.where)
 
 
 def check_ascent(verifier: Verifier, step: Step) -> tuple[bool, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from symmle.algebra import GaveUp, attempt_within
 from symmle.declare.declaration import Declaration
 from symmle.latent.conditional import match_latent
-from symmle.latent.mstep import Solve, labelled_m_step, one_label_a_row, split_blocks, together
+from symmle.latent.mstep import Solve, labelled_m_step, one_label_a_row, solve_alike, split_blocks, together
 from symmle.latent.problem import Branch, Conditional, Labelled, Unmatched
 from symmle.latent.structure import is_finite_latent, observed_declaration, read_branches
 from symmle.latent.unbounded import find_spike
@@ -29,7 +29,8 @@ def find_em(declaration: Declaration, solve: Solve) -> Labelled | Conditional | 
 def labelled(declaration: Declaration, branches: tuple[Branch, ...], solve: Solve) -> Labelled:
     """The EM of these branches."""
     m_step, indicators = labelled_m_step(declaration, branches)
-    blocks = tuple(one_label_a_row(solve(d), indicators) for d in split_blocks(m_step))
+    solved = solve_alike(split_blocks(m_step), solve)
+    blocks = tuple(one_label_a_row(b, indicators) for b in solved)
     spike = attempt_within(6.0, find_spike, declaration, branches)
     known = spike is not None and not isinstance(spike, GaveUp)
     return Labelled(

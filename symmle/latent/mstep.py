@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
 
-from sympy import Add, Expr, FiniteSet, Mul, S, Set, Symbol
+from sympy import Add, Basic, Expr, FiniteSet, Mul, S, Set, Symbol
 
 from symmle.algebra import GaveUp, attempt_within
 from symmle.declare.declaration import Declaration, SamplePart
@@ -104,6 +105,48 @@ def _restricted(declaration: Declaration, kept: set[Symbol]) -> Declaration:
     )
 
 
+def solve_alike(declarations: Sequence[Declaration], solve: Solve) -> list[Block]:
+    """The answers to each; what differs from one before by the names of its symbols alone is not solved again."""
+    found: list[Block] = []
+    for declaration in declarations:
+        for block in found:
+            names = _same_but_for_names(block.declaration, declaration)
+            if names is not None:
+                found.append(_renamed(block, names))
+                break
+        else:
+            found.append(solve(declaration))
+    return found
+
+
+def _same_but_for_names(one: Declaration, other: Declaration) -> dict[Symbol, Symbol] | None:
+    """The symbols of the other for those of the one, in the order in which they stand."""
+    first, second = _in_order(one), _in_order(other)
+    if len(first) != len(second):
+        return None
+    names = dict(zip(first, second, strict=True))
+    return names if _renamed(one, names) == other else None
+
+
+def _in_order(declaration: Declaration) -> list[Symbol]:
+    return [*declaration.parameters, *(c for part in declaration.samples for c in part.all_columns)]
+
+
+def _renamed(value: Any, names: dict[Symbol, Symbol]) -> Any:
+    """A record with its symbols replaced, all at once."""
+    if isinstance(value, Basic):
+        return value.xreplace(names)
+    if isinstance(value, dict):
+        return type(value)({_renamed(k, names): _renamed(v, names) for k, v in value.items()})
+    if isinstance(value, list | tuple):
+        return type(value)(_renamed(v, names) for v in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(
+            value, **{f.name: _renamed(getattr(value, f.name), names) for f in fields(value) if f.init}
+        )
+    return value
+
+
 def one_label_a_row(block: Block, indicators: Sequence[Symbol]) -> Block:
     """sum_j d_ij = 1 in every row: Mean(d_k) is 1 minus the others."""
     if not any(c in indicators for part in block.declaration.samples for c in part.columns):
@@ -112,6 +155,7 @@ def one_label_a_row(block: Block, indicators: Sequence[Symbol]) -> Block:
     last = {means[-1]: 1 - Add(*means[:-1])}
     estimator = block.estimator
     closed = {p: _shorter(e.xreplace(last)) if e.has(means[-1]) else e for p, e in estimator.closed.items()}
+    closed = {p: means[-1] if e == last[means[-1]] else e for p, e in closed.items()}
     return replace(block, estimator=replace(estimator, closed=BySymbol(closed)))
 
 
@@ -131,8 +175,8 @@ def together(declaration: Declaration, blocks: tuple[Block, ...]) -> Estimator:
         b for b in blocks if not (b.estimator.alternatives or b.estimator.faces or b.estimator.obstacle)
     ]
     closed = {p: e for b in usable for p, e in b.estimator.closed.items()}
-    kinds = [b.estimator.kind if b in usable else "numeric" for b in blocks]
-    kind = "closed form" if all(k == "closed form" for k in kinds) else "reduced" if closed else "numeric"
+    whole = set(closed) == set(declaration.parameters) and not any(b.estimator.remaining for b in usable)
+    kind = "closed form" if whole else "reduced" if closed else "numeric"
     return Estimator(
         closed=BySymbol({p: closed[p] for p in declaration.parameters if p in closed}),
         remaining=tuple(e for b in usable for e in b.estimator.remaining),
@@ -143,4 +187,4 @@ def together(declaration: Declaration, blocks: tuple[Block, ...]) -> Estimator:
     )
 
 
-__all__ = ["Solve", "labelled_m_step", "one_label_a_row", "split_blocks", "together"]
+__all__ = ["Solve", "labelled_m_step", "one_label_a_row", "solve_alike", "split_blocks", "together"]

@@ -6,6 +6,7 @@ sum_i r_ij / n. Medians and quantiles are those with weights r_ij.
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from sympy import (
@@ -43,6 +44,9 @@ from symmle.sample import (
 )
 
 SHORT = 16  # nodes; a longer update is said by the new values of other parameters where that is shorter
+
+
+LONG = 1.0  # seconds
 
 
 class NotWritten(ValueError):
@@ -148,13 +152,17 @@ def updates(em: Labelled | Conditional, solve: Solve) -> dict[Symbol, Expr]:
     table = Table(em) if isinstance(em, Labelled) else None
     plain = dict(em.estimator.closed)
     found: dict[Symbol, Expr] = {}
+    patient = True
     for p in sorted(plain, key=lambda p: _size(plain[p])):
         e = plain[p]
         known = {plain[q]: q for q in found if plain[q].has(SampleOperator)}
         shorter = e.xreplace(known)
         if _size(shorter) > SHORT and _is_knotted(shorter):
-            again = attempt_within(6.0, _given_the_others, p, shorter, em, set(found), solve)
-            shorter = shorter if isinstance(again, GaveUp) else again
+            started = time.process_time()
+            again = _given_the_others(p, shorter, em, set(found), solve) if patient else shorter
+            # where one is long sought in vain, so are the others
+            patient = patient and (again != shorter or time.process_time() < started + LONG)
+            shorter = again
         shorter = _without_signs(shorter)
         if table is None:
             found[p] = shorter
