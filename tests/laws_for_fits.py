@@ -105,6 +105,12 @@ LAWS: dict[str, dict[str, Any]] = {
         "density": "exp(y*(a + b*x))/(1 + exp(a + b*x))",
     },
     "censored exponential": _censored("rate*exp(-rate*x)", "exp(-rate*x)", rate="positive"),
+    "censored gamma": _censored(
+        "rate**shape*x**(shape - 1)*exp(-rate*x)/gamma(shape)",
+        "uppergamma(shape, rate*x)/gamma(shape)",
+        shape="positive",
+        rate="positive",
+    ),
     "censored Weibull": _censored(
         "shape/scale*(x/scale)**(shape - 1)*exp(-(x/scale)**shape)",
         "exp(-(x/scale)**shape)",

@@ -153,6 +153,9 @@ CENSORED = [
     P("censored Weibull", "gehan", {"shape": 1.35373452, "scale": 33.765151}, -41.65867848),
     P("censored Weibull", "automotive", {"shape": 1.45023352, "scale": 76128.1745}, -122.83853814),
     P("censored lognormal", "automotive", {"mu": 10.9571908, "sigma": 1.08468977}, -123.72057694),
+    P("censored gamma", "2.5 2.9 ...", {"shape": 1.447623, "rate": 1 / 8.360197}, errors={"shape": 0.7053086}),
+    P("censored gamma", "ovarian", {"shape": 1.22933315, "rate": 0.00105516621}, -97.86379723453011),
+    P("censored gamma", "automotive", {"shape": 1.608288, "rate": 1 / 45281.1}, -123.00003612, digits=3e-5),
     P("censored normal", "automotive", {"mu": 64326.7401, "sigma": 36533.0388}, -124.44414020),
 ]  # fmt: skip
 
@@ -163,7 +166,13 @@ def fitted(name: str, data: str) -> FitResult:
     return found
 
 
-SLOW = {"generalised gamma", "censored lognormal", "censored normal", "censored log-logistic"}
+SLOW = {
+    "generalised gamma",
+    "censored gamma",
+    "censored lognormal",
+    "censored normal",
+    "censored log-logistic",
+}
 ROWS = [
     pytest.param(row, id=str(row), marks=pytest.mark.slow if row.law in SLOW else ())
     for row in [*UNCENSORED, *CENSORED]
