@@ -209,14 +209,24 @@ def _ended(runner: Runner, theta: list[float], name: str) -> End:
     return End(list(theta), height, "failed", name, trail.steps, trail=trail)
 
 
+def _rising_to_edge(runner: Runner, end: End) -> list[int]:
+    """The parameters that may go to an end of their domain without lowering l."""
+    t = runner.free(end.theta)
+    if t is None:
+        return [i for i, c in enumerate(runner.coordinates) if not c.low < end.theta[i] < c.high]
+    found = []
+    for i, c in enumerate(runner.coordinates):
+        for sign, edge in ((-1.0, c.low), (1.0, c.high)):
+            moved = t.copy()
+            moved[i] += sign * EDGE
+            if math.isfinite(edge) and runner.value(runner.inside(moved)) >= end.height:
+                found.append(i)
+    return found
+
+
 def _refusal(plan: Plan, runner: Runner, end: End) -> NoMaximumError | NotConvergedError:
     values = {str(p): v for p, v in zip(plan.parameters, end.theta, strict=True)}
-    t = runner.free(end.theta)
-    far = [
-        str(p)
-        for i, p in enumerate(plan.parameters)
-        if t is None or (abs(t[i]) > EDGE and not math.isinf(runner.coordinates[i].low))
-    ]
+    far = [str(plan.parameters[i]) for i in _rising_to_edge(runner, end)]
     if far:
         return NoMaximumError(
             f"{plan.name}: the likelihood has no maximum on this data: it rises as {', '.join(far)} "

@@ -318,3 +318,12 @@ def test_zero_inflation_without_too_many_zeros() -> None:
     counts = np.random.default_rng(3).poisson(6, 100)
     with pytest.raises(NoMaximumError, match="w -> 0"):
         fit(model, counts[counts > 0])
+
+
+def test_a_variance_component_that_runs_to_its_edge() -> None:
+    """Pairs that differ more inside than between: the variance between them has its supremum at 0."""
+    random = np.random.default_rng(4)
+    y = random.normal(size=40)
+    data = {"y1": y + random.normal(size=40), "y2": -y + random.normal(size=40)}
+    with pytest.raises(NoMaximumError, match="rises as t goes to the edge"):
+        fit(_corpus_derivation("random-intercept-two-replicates"), data)
