@@ -57,7 +57,10 @@ def estimate_latex(derivation: Any) -> str:
     `$$\begin{aligned} \hat{\mu} &= \bar{x} \end{aligned}$$`
     """
     dialect = Latex()
-    blocks = [b for b in _last_part(blocks_of(derivation, dialect)) if isinstance(b, Display)]
+    written = blocks_of(derivation, dialect)
+    blocks = [b for b in _part(written, "Estimate") if isinstance(b, Display)]
+    if not blocks:  # what is iterated, where the estimate is a limit
+        blocks = [b for b in _part(written, "M-step") if isinstance(b, Display)]
     lines = [line for block in blocks for row in block.rows for line in row_lines(row, dialect)]
     if not lines:
         return r"$$\text{no estimate was derived}$$"
@@ -65,13 +68,13 @@ def estimate_latex(derivation: Any) -> str:
     return r"$$\begin{aligned} " + r" \\[0.5ex] ".join(lines) + r" \end{aligned}$$"
 
 
-def _last_part(blocks: list[Block]) -> list[Block]:
-    """The blocks of the paragraph headed 'Estimate'."""
+def _part(blocks: list[Block], title: str) -> list[Block]:
+    """The blocks of the paragraph with this heading."""
     found: list[Block] = []
     within = False
     for block in blocks:
         if isinstance(block, Heading):
-            within = block.title == "Estimate"
+            within = block.title == title
         elif within:
             found.append(block)
     return found

@@ -340,3 +340,12 @@ def test_an_update_names_only_what_stands_before_it() -> None:
         for p, e in zip(step.subject, step.after, strict=True):
             assert e.free_symbols <= seen, (name, p)
             seen.add(p)
+
+
+def test_a_notebook_shows_the_updates() -> None:
+    from symmle.report.html import estimate_latex, write_html
+
+    derivation = derivation_of("two-coins")
+    shown = estimate_latex(derivation)
+    assert r"a^{(t+1)} &= " in shown and "no estimate" not in shown
+    assert "E-step" in write_html(derivation)
