@@ -51,15 +51,31 @@ def fit_at_ends(bounded: Any, ends: Sequence[End], refit: Refit) -> FitResult:
             found = _held_at(bounded, end, rest, refit)
             if found is not None and (best is None or found.log_likelihood > best.log_likelihood):
                 best = found
-        if best is None or _supremum(problem) > best.log_likelihood + 1e-7 * (1 + abs(best.log_likelihood)):
-            raise
-        return best
+        limit = _supremum(problem)
+        if best is not None and limit <= best.log_likelihood + 1e-7 * (1 + abs(best.log_likelihood)):
+            return best
+        if math.isfinite(limit) and any(
+            _meets(problem, end) for end in ends
+        ):  # bounds are closed: l attains it
+            raise NotDerivedError(
+                f"{plan_of(bounded).name}: the log-likelihood rises to {limit:.10g} at bounds, and the estimates there "
+                "were not found. Hold a parameter at its bound with `fixed`.",
+            ) from problem
+        raise
 
 
 def _supremum(problem: SymmleError) -> float:
-    """What l is said to tend to without attaining it; a limit at a bound is attained there."""
+    """What l is said to tend to; -inf where that is not known."""
     known = problem.supremum if isinstance(problem, NoMaximumError) else None
     return float((known or {}).get("log_likelihood", -math.inf))
+
+
+def _meets(problem: SymmleError, end: End) -> bool:
+    """Whether the limit lies at a bound."""
+    known = (problem.supremum if isinstance(problem, NoMaximumError) else None) or {}
+    value = known.get("estimates", known).get(str(end.parameter), math.nan)
+    bound = float(end.value)
+    return abs(float(value) - bound) <= 1e-4 * (1 + abs(bound))
 
 
 def _held_at(bounded: Any, end: End, rest: Sequence[End], refit: Refit) -> FitResult | None:
