@@ -495,6 +495,10 @@ def transmuted(law: Law, names: Names) -> Law:
     weight = names.signed("t")
     t = weight.symbol
 
+    def kept(share: float, own: Array, other: Array) -> Array:
+        """1 + share exp(other), exp(own) + exp(other) = 1, without cancellation."""
+        return 1 + share * np.exp(other) if share >= 0 else (1 + share) - share * np.exp(own)
+
     def numbers(z: Array, p: Point) -> Logs:
         f, below, above = law.logs(z, p)
         # 1 + t - 2 t F = 1 - t + 2 t S, without cancellation near either end
@@ -506,8 +510,8 @@ def transmuted(law: Law, names: Names) -> Law:
         with np.errstate(all="ignore"):
             return Logs(
                 f + np.log(bent),
-                below + np.log1p(p[weight.name] * np.exp(above)),
-                above + np.log1p(-p[weight.name] * np.exp(below)),
+                below + np.log(kept(p[weight.name], below, above)),
+                above + np.log(kept(-p[weight.name], above, below)),
             )
 
     return replace(

@@ -17,8 +17,8 @@ from symmle import Model, derive, fit
 from symmle.errors import NoMaximumError
 
 MANY = range(200)
-# closed, one equation, several, counts with zeros, truncated, weighted, on (0, 1)
-QUICK = (3, 4, 10, 14, 103, 110, 111, 112, 113, 115, 117, 118)
+# closed, one equation, several, counts with zeros, truncated, weighted, on (0, 1), ridges, locations on a log scale
+QUICK = (3, 4, 10, 14, 35, 39, 103, 110, 111, 112, 113, 115, 117, 118)
 TOLERANCE = 1e-6
 
 

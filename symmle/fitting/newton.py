@@ -133,6 +133,8 @@ def solve_several(
             solution.status += " Several have the same; the smallest is given."
     solution.starts, solution.maxima = len(starts), maxima_of(full, done)
     slack = 1e-7 * (1 + abs(top.height))
+    if best.runs_away is None and not best.converged:
+        best.runs_away = _at_an_end(full, best.theta)
     if best.height > top.height + slack:
         if best.runs_away is not None and best.height < top.height + 50 * len(plan.parameters):
             raise _no_maximum(full, best)
@@ -295,7 +297,7 @@ def _climb(surface: Surface, theta: NDArray[Any]) -> Climb:
     for step in range(STEPS):
         found = surface.derivatives(theta)
         if found is None or not (np.isfinite(found[0]).all() and np.isfinite(found[1]).all()):
-            return Climb(theta, height, False, step, _far(t, began))
+            return Climb(theta, height, False, step, _far(surface, t, began))
         gradient, hessian = found
         report("newton", step, height, surface.plan.parameters, theta)
         size = np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-300))
@@ -307,10 +309,11 @@ def _climb(surface: Surface, theta: NDArray[Any]) -> Climb:
         stable = eigenvalues if definite else np.maximum(np.abs(eigenvalues), floor)
         move = vectors @ ((vectors.T @ (gradient / size)) / stable) / size
         gain = float(gradient @ move)
-        longest = float(np.max(np.abs(move)))
+        # a location need not be one of the data (but of their logarithms): its steps grow as it goes
+        longest = float(np.max(np.abs(move) / np.where(surface.lines, 1 + np.abs(t - began), 1.0)))
         if curved and definite and longest < 1e-7 and gain < 1e-9 * (1 + abs(height)):
             return Climb(theta, height, True, step)
-        if not definite and curved and gain < 1e-8 * (1 + abs(height)) and _far(t, began) is None:
+        if not definite and curved and gain < 1e-8 * (1 + abs(height)) and _far(surface, t, began) is None:
             flat = vectors[:, 0] / size
             if is_ridge(surface, t, theta, flat / np.max(np.abs(flat))):
                 return Climb(theta, height, True, step, ridge=True)
@@ -329,17 +332,31 @@ def _climb(surface: Surface, theta: NDArray[Any]) -> Climb:
             factor /= 2
         if not moved:
             near = definite and gain < 1e-7 * (1 + abs(height)) and longest < 1e-3
-            away = _far(t, began) if curved else int(np.argmax(np.abs(t)))
+            away = _far(surface, t, began) if curved else int(np.argmax(np.abs(t)))
             return Climb(theta, height, bool(near and curved), step, None if near and curved else away)
         t, theta, height = new, candidate, other
-        if _far(t, began) is not None and np.max(np.abs(t - began)) > 60:
-            return Climb(theta, height, False, step, _far(t, began))
-    return Climb(theta, height, False, STEPS, _far(t, began))
+        if np.max(_distances(surface, t, began)) > 60:
+            return Climb(theta, height, False, step, _far(surface, t, began))
+    return Climb(theta, height, False, STEPS, _far(surface, t, began))
 
 
-def _far(t: NDArray[Any], began: NDArray[Any]) -> int | None:
-    distance = np.abs(t - began)
+def _far(surface: Surface, t: NDArray[Any], began: NDArray[Any]) -> int | None:
+    distance = _distances(surface, t, began)
     return int(np.argmax(distance)) if np.max(distance) > 8 else None
+
+
+def _at_an_end(surface: Surface, theta: NDArray[Any]) -> int | None:
+    """The parameter of a bounded domain that is at an end of it but for rounding."""
+    t = np.where(
+        [math.isfinite(c.low) and math.isfinite(c.high) for c in surface.coordinates], surface.free(theta), 0
+    )
+    return int(np.argmax(np.abs(t))) if np.max(np.abs(t)) > 25 else None
+
+
+def _distances(surface: Surface, t: NDArray[Any], began: NDArray[Any]) -> NDArray[Any]:
+    """How far each parameter has gone, in powers of e of its scale."""
+    gone = np.abs(t - began)
+    return np.where(surface.lines, 3 * np.arcsinh(gone), gone)
 
 
 def _polished(surface: Surface, theta: NDArray[Any]) -> dict[Symbol, Any]:

@@ -29,6 +29,7 @@ class Surface:
         self.plan, self.table, self.constants = plan, table, constants
         self.care = care_for(table)
         self.coordinates = [_coordinate(plan, p, constants, table) for p in plan.parameters]
+        self.lines = np.array([math.isinf(c.low) and math.isinf(c.high) for c in self.coordinates])
 
     def at(self, t: NDArray[Any]) -> NDArray[Any]:
         """theta of free coordinates."""
