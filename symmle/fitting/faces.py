@@ -87,9 +87,9 @@ def solve_faces(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solut
             best, ties = (height, found), [found]
         elif height >= best[0] - slack:
             ties.append(found)
-    for _, refused in refusals:
-        if best is None or not _is_below(refused, best[0]):
-            raise refused
+    blocking = [refused for _, refused in refusals if best is None or not _is_below(refused, best[0])]
+    if blocking:  # what is open on one face is open for all
+        raise next((r for r in blocking if isinstance(r, NotConvergedError)), blocking[0])
     if best is None:
         raise impossible or DataError(
             f"{plan.name}: no value of {', '.join(map(str, plan.parameters))} allows the data"
