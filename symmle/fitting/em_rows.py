@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sympy import Dummy, Expr, Float, S, Symbol
 
+from symmle.algebra import GaveUp, attempt_within
 from symmle.compiling.kernels import row_kernel, stable
 from symmle.compiling.row_sums import ROWS, _compiled, _kept_apart, with_powers_as_exponentials
 from symmle.latent.problem import Labelled
@@ -25,6 +26,7 @@ from symmle.likelihood import build_likelihood
 
 Array = NDArray[Any]
 LOG_OF_ZERO = -1e300  # times an indicator that is 0 it is 0
+SECONDS = 4.0  # for the rewriting of one function
 IMPOSSIBLE = -1e290  # what no sum of logarithms of densities reaches
 
 
@@ -103,6 +105,12 @@ class BranchLikelihood:
         return BranchesOnRows(self, columns, weights, constants, known)
 
 
+def _stable_within(e: Expr) -> Expr:
+    """The expression rewritten for doubles; as it is where the rewriting takes too long."""
+    found = attempt_within(SECONDS, stable, e)
+    return e if isinstance(found, GaveUp) else found
+
+
 class _Blocks:
     """Several functions of columns and parameters; what is of data alone is computed once for a table."""
 
@@ -116,7 +124,7 @@ class _Blocks:
         names = {s: Dummy(f"a{i}", real=True) for i, s in enumerate((*columns, *parameters, *constants))}
         data = {names[c] for c in columns}
         known = {names[p] for p in (*parameters, *constants)}
-        bodies = [stable(with_powers_as_exponentials(f)).xreplace(names) for f in functions]
+        bodies = [_stable_within(with_powers_as_exponentials(f)).xreplace(names) for f in functions]
         bodies, kept_names, kept = _kept_apart(bodies, data, known)
         ordered = [names[c] for c in columns]
         self.keeps = len(kept)
