@@ -311,7 +311,7 @@ def test_times_taken_are_not_stored() -> None:
         {"enum": "Other", "name": "A"},
         {"dict": [1, 2]},
         {"something": 1},
-        object(),
+        pytest.param(object(), id="an object"),
     ],
     ids=lambda p: repr(p)[:40],
 )
