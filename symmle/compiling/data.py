@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -97,6 +98,7 @@ class OnTheWay:
     column: Symbol
     sums: Callable[[Array], Sequence[float]]  # of one block of rows
     owner: Any
+    proves: bool = False  # finite sums say that every row lies in the support, as that of log x for x > 0
 
 
 @dataclass
@@ -286,7 +288,8 @@ def _read_sample(
     sample.pivot = ByColumn(sample.columns, _middle)
     for column in part.all_columns:
         if on_the_way is not None and column == on_the_way.column and sample.weights is None:
-            _sum_on_the_way(sample, on_the_way)
+            if _sum_on_the_way(sample, on_the_way):
+                continue
         _summarise(sample, column, name, column in summed and sample.weights is None)
         support = part.support.get(column, declaration.given_domains.get(column))
         if column in declaration.lags and support is None:
@@ -382,22 +385,30 @@ def _reduced(reduce: Any, values: Array) -> Any:
     return parts[0] if len(parts) == 1 else reduce(parts)
 
 
-def _sum_on_the_way(sample: Sample, wanted: OnTheWay) -> None:
-    """Extremes and the wanted sums, block by block."""
+def _sum_on_the_way(sample: Sample, wanted: OnTheWay) -> bool:
+    """The wanted sums, block by block, with the extremes; True where the sums alone say that the rows are good."""
     values = sample.columns[wanted.column]
     lows, highs, sums = [], [], []
     with np.errstate(all="ignore"):
         for start in range(0, len(values), BLOCK_ON_THE_WAY):
             block = values[start : start + BLOCK_ON_THE_WAY]
-            lows.append(np.minimum.reduce(block))
-            highs.append(np.maximum.reduce(block))
+            if not wanted.proves:
+                lows.append(np.minimum.reduce(block))
+                highs.append(np.maximum.reduce(block))
             sums.append(wanted.sums(block))
+    if wanted.proves:
+        good = all(map(math.isfinite, itertools.chain.from_iterable(sums)))
+        if good:
+            sample.minimum = ByColumn(sample.columns, _smallest)
+            sample.cache[wanted.owner] = [math.fsum(s) for s in zip(*sums, strict=True)]
+        return good
     low, high = float(np.min(lows)), float(np.max(highs))
     if math.isfinite(low) and math.isfinite(high):
         sample.minimum[wanted.column], sample.maximum[wanted.column] = low, high
         sample.cache[wanted.owner] = [
             math.fsum(s) if np.isfinite(s).all() else math.nan for s in zip(*sums, strict=True)
         ]
+    return False
 
 
 def _summarise(sample: Sample, column: Symbol, name: str, summed: bool) -> None:

@@ -163,16 +163,21 @@ def fit_groups(
     return Groups(keys, dict(zip(names, theta, strict=True)), make)
 
 
+def _columns_besides(data: Any, by: Any) -> list[str]:
+    """The columns of a table without the one that names the groups."""
+    return [n for n in names_of(data) if not (isinstance(by, str) and n == by)]
+
+
 def _rows(data: Any, by: Any) -> int | None:
     if is_table(data):
-        names = [n for n in names_of(data) if n != by]
+        names = _columns_besides(data, by)
         return len(np.asarray(column_of(data, names[0]))) if names else None
     return len(np.asarray(data))
 
 
 def _part(data: Any, by: Any, rows: Any) -> Any:
     if is_table(data):
-        return {n: np.asarray(column_of(data, n))[rows] for n in names_of(data) if n != by}
+        return {n: np.asarray(column_of(data, n))[rows] for n in _columns_besides(data, by)}
     return np.asarray(data)[rows]
 
 
@@ -200,7 +205,7 @@ def _together(
         return None
     if plan.estimator.kind not in ("closed form", "reduced", "numeric") or plan.estimator.edges:
         return None
-    plain = {n: column_of(data, n) for n in names_of(data) if n != by} if is_table(data) else data
+    plain = {n: column_of(data, n) for n in _columns_besides(data, by)} if is_table(data) else data
     try:
         table = read_table(plan.model, plain, weights, constants)
     except DataError:

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sympy import Interval, Sum, Symbol
+from sympy import Expr, Interval, S, Sum, Symbol, log
 
 from symmle.compiling.data import OnTheWay, Table
-from symmle.compiling.kernels import CONTEXT
+from symmle.compiling.kernels import CONTEXT, log1p_
+from symmle.declare.declaration import SamplePart
 from symmle.fitting.coordinates import Coordinate
 from symmle.fitting.plan import Plan
 from symmle.fitting.solution import Solution
@@ -112,6 +113,7 @@ def _solution(
     found.unique = True if plan.is_proved else None
     found.inside = not plan._moving_supports and not plan._row_conditions
     found.near = True
+    found.is_open = not plan.is_proved
     return found
 
 
@@ -121,7 +123,7 @@ def _is_near_the_data(coordinates: Sequence[Coordinate], theta: Sequence[float],
         abs(v)
         for s in table.samples
         for c in s.columns
-        for v in (s.minimum[c], s.maximum[c] if c in s.maximum else s.pivot[c])
+        for v in (s.pivot[c], s.maximum[c] if c in s.maximum else s.pivot[c])
     )
     largest = max(ends, default=0.0)
     if not largest > 0:
@@ -144,9 +146,15 @@ def sums_on_the_way(plan: Plan, data: Any, constants: dict[Symbol, Any]) -> OnTh
     """The statistics of a large sample that enters by statistics alone: reading it can take them on the way."""
     if not plan.left or isinstance(data, Mapping) or np.ndim(data) != 1 or len(data) < LARGE:
         return None
+    if constants:
+        return _found_sums(plan, constants)
+    if "_sums_on_the_way" not in plan.__dict__:
+        plan.__dict__["_sums_on_the_way"] = _found_sums(plan, constants)
+    return plan.__dict__["_sums_on_the_way"]  # type: ignore[no-any-return]
+
+
+def _found_sums(plan: Plan, constants: dict[Symbol, Any]) -> OnTheWay | None:
     if plan.declaration.latent or plan.declaration.lags or _coordinates(plan, constants) is None:
-        return None
-    if plan.estimator.kind == "em":  # the logarithm of a sum enters by no statistics
         return None
     model = _model(plan)
     if not model.is_separable or len(model.forms) != 1 or len(model.forms[0].columns) != 1:
@@ -154,7 +162,22 @@ def sums_on_the_way(plan: Plan, data: Any, constants: dict[Symbol, Any]) -> OnTh
     sums, numbers = model.forms[0].sums, [float(constants[c]) for c in model.constants]
     program = sums.keeping(range(sums.statistics))
     fixed = [*numbers, *program.scalars(numbers)]
-    return OnTheWay(model.forms[0].columns[0], lambda block: program.block(None, block, *fixed)[1], model)
+    column = model.forms[0].columns[0]
+    proves = _proves_support(column, plan.declaration.samples[0], model.statistics(0))
+    return OnTheWay(column, lambda block: program.block(None, block, *fixed)[1], model, proves)
+
+
+def _proves_support(column: Symbol, part: SamplePart, statistics: Sequence[Expr]) -> bool:
+    """Whether finite sums of these functions say that every row is finite and in the support: log x does for x > 0."""
+    support = part.support.get(column)
+    if not isinstance(support, Interval) or part.inside or len(part.all_columns) != 1:
+        return False
+    positive, below_one = log(column) in statistics, log1p_(-column) in statistics
+    if support == Interval.open(0, 1):
+        return positive and below_one
+    if support == Interval.open(0, S.Infinity):
+        return positive
+    return support == S.Reals and column in statistics
 
 
 def _finish(

@@ -16,6 +16,7 @@ from symmle.fitting.inference import Covariance, covariance_at
 from symmle.fitting.plan import plan_of
 from symmle.fitting.reparametrised import proof_on_data
 from symmle.fitting.solution import Solution, as_doubles, log_likelihood_at
+from symmle.fitting.spikes import spike_of
 from symmle.fitting.standing import Standing, sentences_of, standing_of
 
 
@@ -44,13 +45,28 @@ class FitResult:
         self.method = solution.method
         self.iterations = solution.iterations
         self.boundary = solution.boundary
-        self.unbounded = solution.unbounded
         self.maximisers: dict[str, Any] = solution.maximisers
+
+    @cached_property
+    def unbounded(self) -> bool:
+        """Whether the likelihood is unbounded; looked at when first read where a large sample was fitted."""
+        solution = self.solution
+        if solution.is_open and not solution.unbounded:
+            solution.is_open = False
+            path = spike_of(plan_of(self.derivation), self.table, solution)
+            if path:
+                solution.unbounded = True
+                solution.status = (
+                    f"{solution.status} The likelihood is unbounded: it rises without end as {path}. The estimates "
+                    "are the largest interior local maximum that was found."
+                )
+        return solution.unbounded
 
     @cached_property
     def status(self) -> str:
         """What was done and found, where the maximum lies and whether it is the only one, in sentences."""
-        parts = [self.solution.status, self._left_out, *sentences_of(self), self._covariance.reason]
+        sentences = sentences_of(self)  # before the solution's own, to which they may add
+        parts = [self.solution.status, self._left_out, *sentences, self._covariance.reason]
         return " ".join(part for part in parts if part)
 
     @cached_property

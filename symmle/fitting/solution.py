@@ -44,6 +44,7 @@ class Solution:
     maxima: list[tuple[dict[str, float], float]] = field(default_factory=list)  # estimates and l
     inside: bool = False  # the parameter space and the support hold the values by construction
     near: bool = False  # no estimate is far beyond the scales of the data
+    is_open: bool = False  # nobody has looked yet whether l is unbounded
     listed: bool = False  # all stationary points were found and compared
 
 

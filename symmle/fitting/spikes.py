@@ -8,6 +8,7 @@ is rounding: 10**-100000 is a number at 240 bits. A first look takes a few rows 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
@@ -24,7 +25,7 @@ from symmle.fitting.surface import Surface
 DECADES = (100_000, 200_000, 400_000)  # powers of ten by which the scale is divided
 SMALL = 1e-2  # of the estimate, for the other positive parameters; and that over the number of rows
 MOST = 128  # paths that are tried
-ROWS = 12  # of the first look
+ROWS, MORE_ROWS = 12, 100  # of the first look, and of the one that stands for more rows than can be taken
 SECONDS = 2.0
 
 
@@ -50,9 +51,25 @@ def find_spike(surface: Surface, estimate: Any, top: float) -> str:
         rises = attempt_within(SECONDS, _rises, surface, few, theta, scale, top)
         if isinstance(rises, GaveUp):
             return ""
-        if rises and attempt_within(2 * SECONDS, _rises, surface, surface.table, theta, scale, top) is True:
+        if not rises:
+            continue
+        whole = attempt_within(2 * SECONDS, _rises, surface, surface.table, theta, scale, top)
+        if whole is None:  # too many rows: the others all have one slope, and a hundred stand for them
+            some = _few_rows(surface.table, where, MORE_ROWS)
+            whole = attempt_within(2 * SECONDS, _rises, surface, some, theta, scale, top)
+        if whole is True:
             return f"{names[scale]} -> 0 at {names[place]} = {where:.6g}"
     return ""
+
+
+def spike_of(plan: Any, table: Table, solution: Any) -> str:
+    """The path along which l rises without end on the data of a solution, in words, or nothing."""
+    usual = solution.usual
+    values = solution.values if usual is None else usual.values
+    table = table if usual is None else usual.table
+    constants = {c: values[c] for c in values if c not in set(plan.parameters)}
+    estimate = [float(values[p]) for p in plan.parameters]
+    return find_spike(Surface(plan, table, constants), estimate, -math.inf)
 
 
 def _shrinks(domain: Any) -> bool:
@@ -77,7 +94,7 @@ def _observations(surface: Surface) -> list[float]:
     return found
 
 
-def _few_rows(table: Table, where: float) -> Table:
+def _few_rows(table: Table, where: float, count: int = ROWS) -> Table:
     """The rows at an observation and some of the others, with the weights of all."""
     samples = []
     for sample in table.samples:
@@ -85,12 +102,12 @@ def _few_rows(table: Table, where: float) -> Table:
         here = np.flatnonzero(first == where)
         others = np.flatnonzero(first != where)
         others = others[np.argsort(first[others], kind="stable")]
-        kept = others[np.linspace(0, len(others) - 1, min(len(others), ROWS)).astype(int)]
+        kept = others[np.linspace(0, len(others) - 1, min(len(others), count)).astype(int)]
         weights = np.ones(sample.rows) if sample.weights is None else sample.weights
-        chosen = np.concatenate([here[:ROWS], kept])
+        chosen = np.concatenate([here[:count], kept])
         share = np.concatenate(
             [
-                np.full(min(len(here), ROWS), weights[here].sum() / max(1, min(len(here), ROWS))),
+                np.full(min(len(here), count), weights[here].sum() / max(1, min(len(here), count))),
                 np.full(len(kept), weights[others].sum() / max(1, len(kept))),
             ]
         )

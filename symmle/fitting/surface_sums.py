@@ -141,6 +141,10 @@ class LikelihoodSums:
         """Whether the data enter by statistics free of the parameters alone."""
         return not any(form.sums.size for form in self.forms)
 
+    def statistics(self, sample: int) -> list[Expr]:
+        """The functions free of parameters that are summed over the rows of a sample."""
+        return list(self._tables[sample].fixed)
+
     def outer(self, what: int) -> Callable[..., Any]:
         """l, and what else is asked for, from parameters, constants, and the sums of every sample."""
         if what not in self._made:
