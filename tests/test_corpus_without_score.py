@@ -20,14 +20,6 @@ from symmle.errors import DataError, ModelError, NoMaximumError
 from symmle.estimator import Kind, Scope
 
 KINDS = ("order_statistic", "integer", "finite", "boundary", "nonunique", "unbounded", "nonexistent")
-# mixtures come with EM, the others with the numeric fitter
-LATER = {
-    "coin-mixture-gambler",
-    "gmm2-free-variances",
-    "marshall-olkin-log-logistic",
-    "beta-exponential-gamma-limit",
-    "student-t-df-unbounded",
-}
 HERE = sorted(
     name
     for name, case in CASES.items()
@@ -37,7 +29,6 @@ HERE = sorted(
         or "size" in case["model"]
         or case["model"].get("constraints")
     )
-    and name not in LATER
     and "components" not in case["model"]
 )
 REFUSED = [n for n in HERE if CASES[n]["expected"]["kind"] == "nonexistent"]
