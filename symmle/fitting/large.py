@@ -26,7 +26,8 @@ from symmle.fitting.surface_sums import LikelihoodSums, Rows, SumsOnRows, rows_o
 from symmle.progress import report
 
 Array = NDArray[Any]
-LARGE = 4000  # rows from which this way is taken
+LARGE = 1000  # rows from which this way is taken
+CHEAP = 8000  # rows to which another pass is not spared
 FEW, MANY, MORE = 256, 4096, 16384  # rows of the search, and of the subsample for small and large tables
 TRIALS, MOST_TRIALS = 64, 128  # points to start from: drawn, or all combinations where these are few
 STARTS = 4  # starts of the search where nothing proves that there is one maximum
@@ -34,7 +35,10 @@ STEPS = 60
 FAR = 40.0  # in free coordinates: towards the edge of the parameter space
 GUIDED = 0.2  # length of a step from which the subsample guides it
 CLOSE_GUIDED = 5e-4  # a guided step after which the next would be below rounding
-CLOSE = 1e-5  # a step, per observation, after which the next one would be below rounding: its square
+CLOSE, CLOSEST = (
+    1e-5,
+    1e-9,
+)  # a step, per observation, after which the next one would be below rounding: its square
 STILL = 0.05  # in free coordinates: a step this long is no end, however little l would rise by it
 ROUGH, FAIR = 0.05, 0.01  # ends of the search on few rows and on the subsample: below their sampling errors
 REMOTE = 14.0  # powers of e beyond the scales of the data, from where the careful ways are taken
@@ -73,19 +77,20 @@ def solve_large(
     full = model.on(rows, numbers)
     full.give_totals(table)
     starts = 1 if plan.is_proved else STARTS
+    close = CLOSEST if table.rows <= CHEAP else CLOSE
     left = sum(len(columns[0]) for columns, _, _ in rows)
     if model.is_separable or left <= MANY:
         end = _search(
-            full, coordinates, trials, starts, CLOSE if starts == 1 else ROUGH
+            full, coordinates, trials, starts, close if starts == 1 else ROUGH
         )  # a pass costs nothing
         if end is not None and starts > 1:
-            end = climb(full, coordinates, end.theta, CLOSE, stage="all rows")
+            end = climb(full, coordinates, end.theta, close, stage="all rows")
     else:
         start = _search(model.on(few, numbers), coordinates, trials, starts)
         if start is None:
             return None
         if left <= 3 * MANY:  # a subsample would save nothing
-            end = climb(full, coordinates, start.theta, CLOSE, stage="all rows")
+            end = climb(full, coordinates, start.theta, close, stage="all rows")
             return _solution(plan, table, constants, coordinates, end, full)
         count = min(max(min(MANY, left // 4), left // 40), MORE)
         subsample = model.on(_drawn(rows, count, random, moving), numbers)
