@@ -157,8 +157,15 @@ def solve_conditional(
         trials = [list(map(float, t)) for t in _trials(coordinates, few, random)]
         begins = {"scales of the data": _highest(runner, trials)}
         found = _search(model.sums.on(few, numbers), coordinates, _trials(coordinates, few, random), 2)
-        if found is not None:
-            begins["search on few rows"] = list(found.theta)
+        if found:
+            begins["search on few rows"] = list(found[0].theta)
+        if start:
+            begins = {
+                f"{name}, partly given": [
+                    start.get(str(p), v) for p, v in zip(plan.parameters, theta, strict=True)
+                ]
+                for name, theta in begins.items()
+            }
     ends = [_ended(runner, theta, name) for name, theta in begins.items()]
     end = max(ends, key=lambda e: (e.kind == "maximum", e.height))
     if end.kind != "maximum":

@@ -39,6 +39,7 @@ CLOSE, CLOSEST = (
     1e-5,
     1e-9,
 )  # a step, per observation, after which the next one would be below rounding: its square
+TOGETHER = 0.2  # standard deviations of one observation: ends this near are one maximum
 STILL = 0.05  # in free coordinates: a step this long is no end, however little l would rise by it
 ROUGH, FAIR = 0.05, 0.01  # ends of the search on few rows and on the subsample: below their sampling errors
 REMOTE = 14.0  # powers of e beyond the scales of the data, from where the careful ways are taken
@@ -54,6 +55,7 @@ class Ascent:
     steps: int
     gradient: float = math.inf
     condition: float = math.inf
+    curve: Array | None = None  # the Hessian of l per observation in free coordinates
 
 
 def solve_large(
@@ -79,26 +81,50 @@ def solve_large(
     starts = 1 if plan.is_proved else STARTS
     close = CLOSEST if table.rows <= CHEAP else CLOSE
     left = sum(len(columns[0]) for columns, _, _ in rows)
-    if model.is_separable or left <= MANY:
-        end = _search(
-            full, coordinates, trials, starts, close if starts == 1 else ROUGH
-        )  # a pass costs nothing
-        if end is not None and starts > 1:
-            end = climb(full, coordinates, end.theta, close, stage="all rows")
-    else:
-        start = _search(model.on(few, numbers), coordinates, trials, starts)
-        if start is None:
-            return None
-        if left <= 3 * MANY:  # a subsample would save nothing
-            end = climb(full, coordinates, start.theta, close, stage="all rows")
-            return _solution(plan, table, constants, coordinates, end, full)
-        count = min(max(min(MANY, left // 4), left // 40), MORE)
-        subsample = model.on(_drawn(rows, count, random, moving), numbers)
+    if model.is_separable or left <= MANY:  # a pass costs nothing, or is none
+        ends = _search(full, coordinates, trials, starts, close if starts == 1 else ROUGH)
+        if starts > 1:
+            ends = [e for s in ends if (e := climb(full, coordinates, s.theta, close, stage="all rows"))]
+        return _best(plan, table, constants, coordinates, ends, full)
+    found = _search(model.on(few, numbers), coordinates, trials, starts)
+    if left <= 3 * MANY:  # a subsample would save nothing
+        ends = [e for s in found if (e := climb(full, coordinates, s.theta, close, stage="all rows"))]
+        return _best(plan, table, constants, coordinates, ends, full)
+    count = min(max(min(MANY, left // 4), left // 40), MORE)
+    subsample = model.on(_drawn(rows, count, random, moving), numbers)
+    ends = []
+    for start in found:
         middle = climb(subsample, coordinates, start.theta, FAIR, stage="subsample")
-        if middle is None:
-            return None
-        end = _finish(full, subsample, coordinates, middle.theta)
-    return _solution(plan, table, constants, coordinates, end, full)
+        end = None if middle is None else _finish(full, subsample, coordinates, middle.theta)
+        if end is not None:
+            ends.append(end)
+    return _best(plan, table, constants, coordinates, ends, full)
+
+
+def _best(
+    plan: Plan,
+    table: Table,
+    constants: dict[Symbol, Any],
+    coordinates: Sequence[Coordinate],
+    ends: list[Ascent],
+    full: SumsOnRows,
+) -> Solution | None:
+    """The highest of the maxima on all rows; the others are kept with it."""
+    if len(ends) < 2:
+        return _solution(plan, table, constants, coordinates, ends[0] if ends else None, full)
+    for end in ends:
+        end.height = full.value(end.theta)
+    ends = sorted((e for e in ends if math.isfinite(e.height)), key=lambda e: -e.height)
+    distinct: list[Ascent] = []
+    for end in ends:
+        if not any(_are_one(coordinates, end, other) for other in distinct):
+            distinct.append(end)
+    solution = _solution(plan, table, constants, coordinates, distinct[0] if distinct else None, full)
+    if solution is not None:
+        names = [str(p) for p in plan.parameters]
+        solution.starts = len(ends)
+        solution.maxima = [(dict(zip(names, e.theta, strict=True)), e.height) for e in distinct]
+    return solution
 
 
 def _solution(
@@ -206,7 +232,7 @@ def _finish(
         theta = free.theta(t)
         t = t + _guided(guide, t, g, inverse, move, 1e-3 if step == 1 else 1e-5)
         if length < CLOSE_GUIDED and _is_still(move, ended):
-            return Ascent(free.theta(t), math.nan, step, float(np.abs(g).max()), _condition(values))
+            return Ascent(free.theta(t), math.nan, step, float(np.abs(g).max()), _condition(values), h)
     return climb(full, coordinates, theta, CLOSE, subsample, "all rows")
 
 
@@ -319,11 +345,11 @@ def _trials(coordinates: Sequence[Coordinate], rows: Rows, random: np.random.Gen
 
 def _search(
     sums: SumsOnRows, coordinates: Sequence[Coordinate], trials: Array, starts: int, close: float = ROUGH
-) -> Ascent | None:
-    """The best end of ascents from the best of the trials; two that end together are enough."""
+) -> list[Ascent]:
+    """The distinct ends of ascents from the best of the trials; where two end together, that one alone."""
     heights = sums.values_at_many(trials)
     order = np.argsort(np.where(np.isfinite(heights), -heights, math.inf), kind="stable")
-    best: Ascent | None = None
+    found: list[Ascent] = []
     reached = 0
     for k in order[: 4 * starts]:
         if not math.isfinite(heights[k]) or reached >= starts:
@@ -332,21 +358,20 @@ def _search(
         if end is None:
             continue
         reached += 1
-        if best is not None:
-            together = abs(end.height - best.height) <= max(ROUGH**2 * sums.n, 1e-9 * abs(best.height))
-            if together and _is_near(coordinates, end.theta, best.theta):
-                return max(best, end, key=lambda e: e.height)
-        if best is None or end.height > best.height:
-            best = end
-    return best
+        if any(_are_one(coordinates, end, other) for other in found):
+            if reached == 2:
+                break
+            continue
+        found.append(end)
+    return sorted(found, key=lambda e: -e.height)
 
 
-def _is_near(coordinates: Sequence[Coordinate], one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether two points are within a tenth of a unit of each other in free coordinates."""
-    unit = _unit(coordinates, one)
-    return all(
-        abs(c.at(a) - c.at(b)) * u <= 0.1 for c, a, b, u in zip(coordinates, one, other, unit, strict=True)
-    )
+def _are_one(coordinates: Sequence[Coordinate], one: Ascent, other: Ascent) -> bool:
+    """Whether two ends lie within what separates an end from its maximum, by the curvature there."""
+    if one.curve is None:
+        return False
+    apart = np.array([c.at(a) - c.at(b) for c, a, b in zip(coordinates, one.theta, other.theta, strict=True)])
+    return bool(-apart @ one.curve @ apart <= TOGETHER**2)
 
 
 class _Free:
@@ -437,7 +462,7 @@ def climb(
         if still and length < (CLOSE_GUIDED if guided else close):
             if not bent or np.abs(t).max() >= FAR:
                 return None
-            return Ascent(free.theta(t + move), height, step, float(np.abs(g).max()), _condition(values))
+            return Ascent(free.theta(t + move), height, step, float(np.abs(g).max()), _condition(values), h)
         longest = max(
             abs(m) * u for m, u in zip(move.tolist(), _unit(coordinates, free.theta(t)), strict=True)
         )
