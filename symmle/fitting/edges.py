@@ -24,15 +24,13 @@ from symmle.fitting.edges_large import keep_rise, solve_large_inside
 from symmle.fitting.edges_paths import Verdict, examine, maximised, profile_over_gaps
 from symmle.fitting.newton import (
     MOST_PARAMETERS,
-    Climb,
-    _climb,
     _given,
-    _polished,
     _rivals,
     _starts,
     maxima_of,
     solve_several,
 )
+from symmle.fitting.newton_climbs import Climb, climb_from, polished
 from symmle.fitting.plan import Plan
 from symmle.fitting.profile import SCANNED_ROWS, strided
 from symmle.fitting.solution import (
@@ -132,7 +130,7 @@ def solve_with_edges(
         )
     if unbounded is None:
         _refuse_far(surface, levels, top.height + _slack(top.height))
-    ends = [_polished(surface, c.theta) for c in _rivals(surface, done, top)]
+    ends = [polished(surface, c.theta) for c in _rivals(surface, done, top)]
     values, tied = best_of(plan, [(log_likelihood_at(plan, table, v), v) for v in ends])
     status = f"Newton's method from {tried} starts; the best interior maximum by log-likelihood."
     solution = Solution(
@@ -223,7 +221,7 @@ def _climbs(
     for theta in starts:
         if not math.isfinite(surface.height(theta)):
             continue
-        climb = _climb(surface, np.array(theta, dtype=float))
+        climb = climb_from(surface, np.array(theta, dtype=float))
         climbs.append(climb)
     return climbs, len(climbs)
 

@@ -10,9 +10,11 @@ from sympy import FiniteSet, Interval, Symbol
 
 from symmle.compiling.data import Table
 from symmle.compiling.kernels import CONTEXT
-from symmle.errors import DataError, NoMaximumError, NotConvergedError
+from symmle.errors import DataError, NoMaximumError, NotConvergedError, NotDerivedError
 from symmle.fitting.plan import Plan, plan_of
 from symmle.fitting.solution import TIE, Solution, check_conditions, log_likelihood_at
+
+Refusal = NoMaximumError | NotConvergedError | NotDerivedError
 
 
 def refuse_unattained(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> None:
@@ -59,7 +61,7 @@ def solve_faces(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solut
     check_conditions(plan, table, constants)
     best: tuple[Any, Solution] | None = None
     impossible: DataError | None = None
-    refusals: list[tuple[int, NoMaximumError | NotConvergedError]] = []
+    refusals: list[tuple[int, Refusal]] = []
     ties: list[Solution] = []
     reason = ""
     for which, face in enumerate(plan.estimator.faces):
@@ -72,7 +74,7 @@ def solve_faces(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solut
         except DataError as problem:
             impossible = impossible or problem
             continue
-        except (NoMaximumError, NotConvergedError) as refusal:
+        except (NoMaximumError, NotConvergedError, NotDerivedError) as refusal:
             refusals.append((which, refusal))
             continue
         values = {**known, **found.values}
@@ -89,7 +91,7 @@ def solve_faces(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> Solut
             ties.append(found)
     blocking = [refused for _, refused in refusals if best is None or not _is_below(refused, best[0])]
     if blocking:  # what is open on one face is open for all
-        raise next((r for r in blocking if isinstance(r, NotConvergedError)), blocking[0])
+        raise next((r for r in blocking if not isinstance(r, NoMaximumError)), blocking[0])
     if best is None:
         raise impossible or DataError(
             f"{plan.name}: no value of {', '.join(map(str, plan.parameters))} allows the data"
@@ -116,7 +118,7 @@ def _on_face(plan: Plan, table: Table, which: int, known: Mapping[Symbol, Any]) 
     return solve_or_refuse(inner, table, inner_constants(inner, known))
 
 
-def _is_below(refusal: NoMaximumError | NotConvergedError, best: Any) -> bool:
+def _is_below(refusal: Refusal, best: Any) -> bool:
     """Whether the supremum that a face does not attain is no more than what another attains."""
     met = getattr(refusal, "supremum", None) or getattr(refusal, "result", None) or {}
     supremum = met.get("log_likelihood")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,8 @@ from symmle.compiling.data import Table
 from symmle.compiling.kernels import CONTEXT
 from symmle.errors import NoMaximumError, NotConvergedError, NotDerivedError
 from symmle.fitting.coordinates import covering
+from symmle.fitting.newton_climbs import Climb, at_an_end, climb_from, distance, polished
+from symmle.fitting.newton_ends import FaceClimb, climbs_at_ends, nudged, rises_inwards
 from symmle.fitting.plan import Plan
 from symmle.fitting.profile import FEW, SCANNED_ROWS, strided
 from symmle.fitting.solution import (
@@ -39,27 +40,12 @@ from symmle.fitting.surface import (
     careful_height,
     ends_in,
     is_curved_ridge,
-    is_ridge,
     is_singular,
     nearest_on_ridge,
 )
-from symmle.progress import report
 
 MOST_PARAMETERS = 5
 STARTS = 8
-STEPS = 300
-
-
-@dataclass
-class Climb:
-    """Where one climb ended: converged, or not and why."""
-
-    theta: NDArray[Any]
-    height: float
-    converged: bool
-    steps: int
-    runs_away: int | None = None  # the index of the parameter that left every scale
-    ridge: bool = False  # l is constant along a line through the end
 
 
 def solve_several(
@@ -97,18 +83,21 @@ def solve_several(
             f"{plan.name}: the log-likelihood is finite at no point of the grid of starts"
             f"{_what_is_wrong(plan, table)}. Pass a start."
         )
-    climbs = []
-    for theta in starts:
-        climb = _climb(scanned, np.array(theta))
-        if full is not scanned and climb.converged:
-            climb = _climb(full, climb.theta)
-        if not climb.converged and climb.height > -math.inf:  # what rounding made high is no evidence
-            height = careful_height(full, climb.theta)
-            climb.height = height if math.isfinite(height) else -math.inf
-        climbs.append(climb)
+    climbs = [_both(scanned, full, np.array(theta)) for theta in starts]
+    faces = climbs_at_ends(scanned, full, [*starts, *(c.theta for c in climbs)])
+    edge = max((f for f in faces if f.climb.converged), key=lambda f: f.climb.height, default=None)
+    if edge is not None and rises_inwards(edge.surface, edge.climb.theta):
+        climbs += [_both(scanned, full, theta) for theta in nudged(full, edge)]
+    for climb in climbs:  # the face itself stands for what has ended on it but for rounding
+        if any(_is_on(full, f.surface, climb.theta) for f in faces):
+            climb.converged, climb.runs_away = False, at_an_end(full, climb.theta)
     done = [c for c in climbs if c.converged]
-    steps = sum(c.steps for c in climbs)
-    best = max(climbs, key=lambda c: c.height)
+    steps = sum(c.steps for c in climbs) + sum(f.climb.steps for f in faces)
+    # what is high and no maximum, inside or on a face
+    best = max([*climbs, *(_in_whole(f) for f in faces if not f.climb.converged)], key=lambda c: c.height)
+    status = f"Newton's method from {len(starts)} starts of a coarse grid; the best end by log-likelihood."
+    if edge is not None and _is_attained(edge, done, best):
+        return _at_ends(plan, table, full, edge, done, status, steps, len(starts))
     if not done:
         member = _member_of_ridge(full, climbs, best)
         if member is None:
@@ -116,49 +105,124 @@ def solve_several(
         best = member
         done = [member]
     top = max(done, key=lambda c: c.height)
-    status = f"Newton's method from {len(starts)} starts of a coarse grid; the best end by log-likelihood."
-    if top.ridge or is_singular(full, top.theta):
-        refuse_constant_covariate(plan, table, plan.parameters)
-        solution = Solution(full.values(nearest_on_ridge(full, top.theta)), "newton", status, steps)  # type: ignore[arg-type]
-        solution.unique = False
-        solution.status += (
-            " The information is singular there: the likelihood is constant, to second order at least, along a curve "
-            "through the estimates, which are one of many."
-        )
-    else:
-        ends = [_polished(full, c.theta) for c in _rivals(full, done, top)]
-        values, tied = best_of(plan, [(log_likelihood_at(plan, table, v), v) for v in ends])
-        solution = Solution(values, "newton", status, steps, unique=False if tied else None)
-        if tied:
-            solution.status += " Several have the same; the smallest is given."
+    solution = _of_climbs(full, done, top, status, steps)
     solution.starts, solution.maxima = len(starts), maxima_of(full, done)
     slack = 1e-7 * (1 + abs(top.height))
     if best.runs_away is None and not best.converged:
-        best.runs_away = _at_an_end(full, best.theta)
+        best.runs_away = at_an_end(full, best.theta)
     if best.height > top.height + slack:
-        if best.runs_away is not None and best.height < top.height + 50 * len(plan.parameters):
+        if best.height < top.height + 50 * len(plan.parameters):
             raise _no_maximum(full, best)
         solution.unbounded = True
         solution.status = (
             "The log-likelihood is higher on the way to the edge of the parameter space, where it does not settle; "
             "the estimates are the largest interior local maximum that was found."
         )
+    elif edge is not None and edge.climb.height > top.height + slack:
+        raise NotConvergedError(
+            f"{plan.name}: the log-likelihood at a closed end of the parameter space is {edge.climb.height:.10g}; it "
+            f"rises from there, and inside only {top.height:.10g} was found. Pass a start near the maximum.",
+            result={"estimates": _named(plan, edge.whole), "log_likelihood": edge.climb.height},
+        )
     elif not plan.is_proved:
-        spike = find_spike(full, top.theta, top.height)
-        if spike:
-            solution.unbounded = True
-            solution.status = (
-                f"The likelihood is unbounded: it rises without end as {spike}. "
-                "The estimates are the largest interior local maximum that was found."
-            )
+        _look_for_spike(full, top, solution)
     return solution
+
+
+def _both(scanned: Surface, full: Surface, theta: NDArray[Any]) -> Climb:
+    """The end of a climb, first on the rows that are scanned."""
+    climb = climb_from(scanned, theta)
+    if full is not scanned and climb.converged:
+        climb = climb_from(full, climb.theta)
+    if not climb.converged and climb.height > -math.inf:  # what rounding made high is no evidence
+        height = careful_height(full, climb.theta)
+        climb.height = height if math.isfinite(height) else -math.inf
+    return climb
+
+
+def _of_climbs(surface: Surface, done: list[Climb], top: Climb, status: str, steps: int) -> Solution:
+    """The highest of the ends, polished; a member of the set of maximisers where there is one."""
+    plan, table = surface.plan, surface.table
+    if top.ridge or is_singular(surface, top.theta):
+        refuse_constant_covariate(plan, table, plan.parameters)
+        solution = Solution(surface.values(nearest_on_ridge(surface, top.theta)), "newton", status, steps)
+        solution.unique = False
+        solution.status += (
+            " The information is singular there: the likelihood is constant, to second order at least, along a curve "
+            "through the estimates, which are one of many."
+        )
+        return solution
+    ends = [polished(surface, c.theta) for c in _rivals(surface, done, top)]
+    values, tied = best_of(plan, [(log_likelihood_at(plan, table, v), v) for v in ends])
+    solution = Solution(values, "newton", status, steps, unique=False if tied else None)
+    if tied:
+        solution.status += " Several have the same; the smallest is given."
+    return solution
+
+
+def _look_for_spike(surface: Surface, top: Climb, solution: Solution) -> None:
+    spike = find_spike(surface, top.theta, top.height)
+    if spike:
+        solution.unbounded = True
+        solution.status = (
+            f"The likelihood is unbounded: it rises without end as {spike}. "
+            "The estimates are the largest interior local maximum that was found."
+        )
+
+
+# --- maxima at closed ends ---
+def _in_whole(found: FaceClimb) -> Climb:
+    """A climb on a face that has ended without a maximum, as one of the whole space."""
+    climb = found.climb
+    away = None if climb.runs_away is None else found.surface.kept[climb.runs_away]
+    return Climb(found.whole, climb.height, False, climb.steps, away)
+
+
+def _is_attained(edge: FaceClimb, done: list[Climb], best: Climb) -> bool:
+    """Whether nothing that was met is higher than a maximum on a face, from which l does not rise."""
+    height = edge.climb.height
+    slack = 1e-7 * (1 + abs(height))
+    if best.height > height + slack or any(c.height > height - slack * 1e-3 for c in done):
+        return False
+    return math.isfinite(height) and not rises_inwards(edge.surface, edge.climb.theta)
+
+
+def _is_on(full: Surface, face: Surface, theta: NDArray[Any]) -> bool:
+    """Whether a point is on a face but for rounding."""
+    at = dict(zip(full.parameters, theta, strict=True))
+    return all(abs(at[p] - end) <= 1e-10 * (1 + abs(end)) for p, end in face.held.items())
+
+
+def _at_ends(
+    plan: Plan,
+    table: Table,
+    full: Surface,
+    edge: FaceClimb,
+    done: list[Climb],
+    status: str,
+    steps: int,
+    starts: int,
+) -> Solution:
+    surface, climb = edge.surface, edge.climb
+    if surface.parameters:
+        solution = _of_climbs(surface, [climb], climb, status, steps)
+    else:
+        solution = Solution(surface.values([]), "newton", status, steps)
+    solution.boundary, solution.starts = True, starts
+    solution.maxima = [(_named(plan, edge.whole), climb.height), *maxima_of(full, done)]
+    _look_for_spike(full, Climb(edge.whole, climb.height, True, 0), solution)
+    return solution
+
+
+def _named(plan: Plan, theta: NDArray[Any]) -> dict[str, float]:
+    return {str(p): float(v) for p, v in zip(plan.parameters, theta, strict=True)}
 
 
 def maxima_of(surface: Surface, done: Sequence[Climb]) -> list[tuple[dict[str, float], float]]:
     """The distinct maxima at which climbs ended, by name and with l, the highest first."""
     kept: list[Climb] = []
     for climb in sorted(done, key=lambda c: -c.height):
-        if all(_distance(surface, climb.theta, k.theta) > 1e-4 for k in kept):  # type: ignore[arg-type]
+        if all(distance(surface, climb.theta, k.theta) > 1e-4 for k in kept):  # type: ignore[arg-type]
             kept.append(climb)
     names = [str(p) for p in surface.plan.parameters]
     return [(dict(zip(names, map(float, c.theta), strict=True)), float(c.height)) for c in kept]
@@ -182,7 +246,7 @@ def _rivals(surface: Surface, done: list[Climb], top: Climb) -> list[Climb]:
     kept = [top]
     for climb in done:
         if climb.height >= top.height - 1e-8 * (1 + abs(top.height)):
-            if all(_distance(surface, climb.theta, k.theta) > 1e-4 for k in kept):  # type: ignore[arg-type]
+            if all(distance(surface, climb.theta, k.theta) > 1e-4 for k in kept):  # type: ignore[arg-type]
                 kept.append(climb)
     return kept
 
@@ -199,10 +263,10 @@ def _no_maximum(surface: Surface, best: Climb) -> Exception:
     if best.runs_away is not None:
         parameter = plan.parameters[best.runs_away]
         if _nears_closed_end(surface, best, parameter):
-            return NotDerivedError(
-                f"{plan.name}: the likelihood rises towards the closed edge of the domain of `{parameter}`, and "
-                "maxima on edges with several parameters are not built yet.",
-                tuple(plan.estimator.remaining),
+            return NotConvergedError(
+                f"{plan.name}: the likelihood rises towards the closed edge of the domain of `{parameter}`, to "
+                f"{best.height:.10g} at least, and no maximum was found there. Pass a start near the maximum.",
+                result={"estimates": estimates, "log_likelihood": best.height},
             )
     reliable = CONTEXT.isfinite(log_likelihood_at(plan, surface.table, surface.values(best.theta), FEW))  # type: ignore[arg-type]
     if best.runs_away is not None and reliable:
@@ -266,11 +330,26 @@ def _starts(surface: Surface, remaining: Sequence[Symbol]) -> list[list[float]]:
     ranked.sort(key=lambda pair: -pair[0])
     chosen: list[list[float]] = []
     for _, theta in ranked:  # the best points, none next to one that is taken already
-        if all(_distance(surface, theta, other) > 1.0 for other in chosen):
+        if all(distance(surface, theta, other) > 1.0 for other in chosen):
             chosen.append(theta)
         if len(chosen) == STARTS:
             break
-    return chosen
+    return chosen + _near_ends(surface, ranked, chosen)
+
+
+def _near_ends(
+    surface: Surface, ranked: list[tuple[float, list[float]]], chosen: list[list[float]]
+) -> list[list[float]]:
+    """The best point of each third of a bounded domain (by its logits) from which no start was chosen."""
+    more: list[list[float]] = []
+    for k, c in enumerate(surface.coordinates):
+        if not (math.isfinite(c.low) and math.isfinite(c.high)):
+            continue
+        for low, high in ((-math.inf, -4.0), (-4.0, 4.0), (4.0, math.inf)):
+            inside = [theta for _, theta in ranked if low <= c.at(theta[k]) < high]
+            if inside and not any(low <= c.at(theta[k]) < high for theta in [*chosen, *more]):
+                more.append(inside[0])
+    return more
 
 
 def _sensible(value: float, low: float, high: float, table: Table) -> bool:
@@ -284,107 +363,3 @@ def _sensible(value: float, low: float, high: float, table: Table) -> bool:
         distance = value - low if math.isfinite(low) else high - value
         return min(scales) / 100 <= distance <= 100 * max(scales)
     return abs(value) <= 10 * max(scales)
-
-
-def _distance(surface: Surface, first: Sequence[float], second: Sequence[float]) -> float:
-    return max(abs(c.at(a) - c.at(b)) for c, a, b in zip(surface.coordinates, first, second, strict=True))
-
-
-def _climb(surface: Surface, theta: NDArray[Any]) -> Climb:
-    t = surface.free(theta)
-    began = t.copy()
-    height = surface.height(theta)
-    for step in range(STEPS):
-        found = surface.derivatives(theta)
-        if found is None or not (np.isfinite(found[0]).all() and np.isfinite(found[1]).all()):
-            return Climb(theta, height, False, step, _far(surface, t, began))
-        gradient, hessian = found
-        report("newton", step, height, surface.plan.parameters, theta)
-        size = np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-300))
-        scaled = -hessian / np.outer(size, size)
-        curved = float(np.max(np.abs(np.diag(hessian)))) > 1e-6  # far out l is flat in every direction
-        eigenvalues, vectors = np.linalg.eigh(scaled)
-        definite = eigenvalues[0] > 1e-10
-        floor = 1e-6 * max(1.0, float(np.max(np.abs(eigenvalues))))
-        stable = eigenvalues if definite else np.maximum(np.abs(eigenvalues), floor)
-        move = vectors @ ((vectors.T @ (gradient / size)) / stable) / size
-        gain = float(gradient @ move)
-        # a location need not be one of the data (but of their logarithms): its steps grow as it goes
-        longest = float(np.max(np.abs(move) / np.where(surface.lines, 1 + np.abs(t - began), 1.0)))
-        if curved and definite and longest < 1e-7 and gain < 1e-9 * (1 + abs(height)):
-            return Climb(theta, height, True, step)
-        if not definite and curved and gain < 1e-8 * (1 + abs(height)) and _far(surface, t, began) is None:
-            flat = vectors[:, 0] / size
-            if is_ridge(surface, t, theta, flat / np.max(np.abs(flat))):
-                return Climb(theta, height, True, step, ridge=True)
-        if longest > 2.0:
-            move *= 2.0 / longest
-        factor, moved = 1.0, False
-        for _ in range(40):
-            new = t + factor * move
-            candidate = surface.at(new)
-            other = surface.height(candidate)
-            if other > height or (
-                definite and longest < 1e-4 and other >= height - 1e-10 * (1 + abs(height))
-            ):
-                moved = True
-                break
-            factor /= 2
-        if not moved:
-            near = definite and gain < 1e-7 * (1 + abs(height)) and longest < 1e-3
-            away = _far(surface, t, began) if curved else int(np.argmax(np.abs(t)))
-            return Climb(theta, height, bool(near and curved), step, None if near and curved else away)
-        t, theta, height = new, candidate, other
-        if np.max(_distances(surface, t, began)) > 60:
-            return Climb(theta, height, False, step, _far(surface, t, began))
-    return Climb(theta, height, False, STEPS, _far(surface, t, began))
-
-
-def _far(surface: Surface, t: NDArray[Any], began: NDArray[Any]) -> int | None:
-    distance = _distances(surface, t, began)
-    return int(np.argmax(distance)) if np.max(distance) > 8 else None
-
-
-def _at_an_end(surface: Surface, theta: NDArray[Any]) -> int | None:
-    """The parameter of a bounded domain that is at an end of it but for rounding."""
-    t = np.where(
-        [math.isfinite(c.low) and math.isfinite(c.high) for c in surface.coordinates], surface.free(theta), 0
-    )
-    return int(np.argmax(np.abs(t))) if np.max(np.abs(t)) > 25 else None
-
-
-def _distances(surface: Surface, t: NDArray[Any], began: NDArray[Any]) -> NDArray[Any]:
-    """How far each parameter has gone, in powers of e of its scale."""
-    gone = np.abs(t - began)
-    return np.where(surface.lines, 3 * np.arcsinh(gone), gone)
-
-
-def _polished(surface: Surface, theta: NDArray[Any]) -> dict[Symbol, Any]:
-    """Two plain Newton steps on the carefully evaluated score, at 240 bits."""
-    plan, table = surface.plan, surface.table
-    values = surface.values(theta)  # type: ignore[arg-type]
-    height = log_likelihood_at(plan, table, values)
-    for _ in range(3):
-        score = [v.number for v in plan.score.precise(table, values, tolerance=1e-9)]
-        entries = [v.number for v in plan.hessian.precise(table, values, tolerance=1e-6)]
-        if any(isinstance(v, CONTEXT.mpc) or not CONTEXT.isfinite(v) for v in [*score, *entries]):
-            break
-        p = len(plan.parameters)
-        matrix = CONTEXT.matrix(p, p)
-        for i in range(p):
-            for j in range(i + 1):
-                matrix[i, j] = matrix[j, i] = entries[i * (i + 1) // 2 + j]
-        try:
-            move = CONTEXT.lu_solve(matrix, CONTEXT.matrix(score))
-        except ZeroDivisionError:
-            break
-        moved = dict(values)
-        for k, parameter in enumerate(plan.parameters):
-            moved[parameter] = values[parameter] - move[k]
-        if plan.reason_against(moved, table):
-            break
-        other = log_likelihood_at(plan, table, moved)
-        if not other >= height - abs(height) * CONTEXT.mpf("1e-11"):
-            break
-        values, height = moved, other
-    return values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,17 @@ FLAT = 1e-9  # an eigenvalue of the scaled information below this is none
 
 
 class Surface:
-    """l, its gradient and Hessian in free coordinates."""
+    """l, its gradient and Hessian in free coordinates of the parameters that are not held."""
 
-    def __init__(self, plan: Plan, table: Table, constants: dict[Symbol, Any]):
-        self.plan, self.table, self.constants = plan, table, constants
+    def __init__(
+        self, plan: Plan, table: Table, constants: dict[Symbol, Any], held: Mapping[Symbol, Any] | None = None
+    ):
+        self.held = dict(held or {})
+        self.plan, self.table, self.constants = plan, table, {**constants, **self.held}
         self.care = care_for(table)
-        self.coordinates = [_coordinate(plan, p, constants, table) for p in plan.parameters]
+        self.kept = [i for i, p in enumerate(plan.parameters) if p not in self.held]
+        self.parameters = [plan.parameters[i] for i in self.kept]
+        self.coordinates = [_coordinate(plan, p, self.constants, table) for p in self.parameters]
         self.lines = np.array([math.isinf(c.low) and math.isinf(c.high) for c in self.coordinates])
 
     def at(self, t: NDArray[Any]) -> NDArray[Any]:
@@ -41,8 +46,15 @@ class Surface:
 
     def values(self, theta: Theta) -> dict[Symbol, Any]:
         found = dict(self.constants)
-        found.update({p: CONTEXT.mpf(float(v)) for p, v in zip(self.plan.parameters, theta, strict=True)})
+        found.update({p: CONTEXT.mpf(float(v)) for p, v in zip(self.parameters, theta, strict=True)})
         return found
+
+    def of_kept(self, score: Sequence[Any], entries: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """The score and the lower triangle of the Hessian, without the parameters that are held."""
+        kept = self.kept
+        return [score[i] for i in kept], [
+            entries[i * (i + 1) // 2 + j] for a, i in enumerate(kept) for j in kept[: a + 1]
+        ]
 
     def height(self, theta: Theta) -> float:
         if not all(math.isfinite(v) for v in theta):
@@ -58,8 +70,10 @@ class Surface:
     def derivatives(self, theta: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]] | None:
         """Gradient and Hessian by t, from those by theta and the chain rule."""
         values = self.values(theta)
-        score = self.plan.score.quick(self.table, values, self.care)
-        entries = self.plan.hessian.quick(self.table, values, self.care)
+        score, entries = self.of_kept(
+            self.plan.score.quick(self.table, values, self.care),
+            self.plan.hessian.quick(self.table, values, self.care),
+        )
         if any(isinstance(v, CONTEXT.mpc) or not CONTEXT.isfinite(v) for v in [*score, *entries]):
             return None
         p = len(theta)
