@@ -393,7 +393,9 @@ def _by_roots(
             done |= bent & (rise < CLOSE_ROOT**2 * grouped.n)
         for k, (coordinate, row) in enumerate(zip(coordinates, t, strict=True)):
             theta[k] = _values(coordinate, row)[0]
-            done &= np.isfinite(theta[k]) & (np.abs(row) < FAR)
+            done &= np.isfinite(theta[k])
+            if k in bounded:
+                done &= np.abs(row) < FAR
     return np.stack(theta), steps, done
 
 
@@ -416,7 +418,7 @@ def _newton(
         move, bent = _steps(g, h)
         length = np.sqrt(np.maximum(np.einsum("gi,gi->g", g, move), 0.0))
         still = (np.abs(move[:, bounded]) < STILL).all(axis=1)
-        ended = alive & ~done & (length < CLOSE) & bent & still & (np.abs(t).max(axis=0) < FAR)
+        ended = alive & ~done & (length < CLOSE) & bent & still & (np.abs(t[bounded]) < FAR).all(axis=0)
         t = np.where(ended, t + move.T, t)
         done |= ended
         alive &= np.isfinite(length) & ((length >= CLOSE) | done)

@@ -39,7 +39,11 @@ CLOSE, CLOSEST = (
     1e-5,
     1e-9,
 )  # a step, per observation, after which the next one would be below rounding: its square
-TOGETHER = 0.2  # standard deviations of one observation: ends this near are one maximum
+TOGETHER, BY = (
+    0.2,
+    1.0,
+)  # standard deviations of one observation: ends this near are one; trials this near lead there
+LONGEST, WIDEST = 2.0, 5.0  # of a step, in logarithms and in standard deviations of one observation
 STILL = 0.05  # in free coordinates: a step this long is no end, however little l would rise by it
 ROUGH, FAIR = 0.05, 0.01  # ends of the search on few rows and on the subsample: below their sampling errors
 REMOTE = 14.0  # powers of e beyond the scales of the data, from where the careful ways are taken
@@ -227,7 +231,7 @@ def _finish(
         values, inverse = _inverse(h)
         move = inverse @ g
         length = math.sqrt(max(float(g @ move), 0.0))
-        if values[-1] >= -BEND or length > GUIDED or np.abs(t).max() > FAR:
+        if values[-1] >= -BEND or length > GUIDED or _is_far(t, ended):
             break
         theta = free.theta(t)
         t = t + _guided(guide, t, g, inverse, move, 1e-3 if step == 1 else 1e-5)
@@ -348,30 +352,47 @@ def _search(
 ) -> list[Ascent]:
     """The distinct ends of ascents from the best of the trials; where two end together, that one alone."""
     heights = sums.values_at_many(trials)
-    order = np.argsort(np.where(np.isfinite(heights), -heights, math.inf), kind="stable")
+    order = [int(k) for k in np.argsort(np.where(np.isfinite(heights), -heights, math.inf), kind="stable")]
+    order = [k for k in order if math.isfinite(heights[k])]
     found: list[Ascent] = []
-    reached = 0
-    for k in order[: 4 * starts]:
-        if not math.isfinite(heights[k]) or reached >= starts:
+    reached = tried = 0
+    while order and reached < starts and tried < 4 * starts:
+        k = next((k for k in order if not any(_is_by(coordinates, e, trials[k]) for e in found)), None)
+        if k is None:  # every other trial lies by an end that is known
             break
+        order.remove(k)
+        tried += 1
         end = climb(sums, coordinates, trials[k].tolist(), close)
         if end is None:
             continue
         reached += 1
         if any(_are_one(coordinates, end, other) for other in found):
-            if reached == 2:
+            if reached == 2:  # from afar to the same end
                 break
             continue
         found.append(end)
     return sorted(found, key=lambda e: -e.height)
 
 
+def _is_by(coordinates: Sequence[Coordinate], end: Ascent, trial: Array) -> bool:
+    """Whether a trial lies by an end, so that a climb from it would lead there."""
+    return _distance(coordinates, end, trial.tolist()) < BY
+
+
 def _are_one(coordinates: Sequence[Coordinate], one: Ascent, other: Ascent) -> bool:
     """Whether two ends lie within what separates an end from its maximum, by the curvature there."""
-    if one.curve is None:
-        return False
-    apart = np.array([c.at(a) - c.at(b) for c, a, b in zip(coordinates, one.theta, other.theta, strict=True)])
-    return bool(-apart @ one.curve @ apart <= TOGETHER**2)
+    return _distance(coordinates, one, other.theta) < TOGETHER
+
+
+def _distance(coordinates: Sequence[Coordinate], end: Ascent, theta: Sequence[float]) -> float:
+    """How far a point is from an end, in standard deviations of one observation."""
+    if end.curve is None:
+        return math.inf
+    try:
+        apart = np.array([c.at(a) - c.at(b) for c, a, b in zip(coordinates, end.theta, theta, strict=True)])
+    except ValueError:  # an end of a domain
+        return math.inf
+    return math.sqrt(max(float(-apart @ end.curve @ apart), 0.0))
 
 
 class _Free:
@@ -460,13 +481,12 @@ def climb(
             move = _guided(guide, t, g, inverse, move)  # type: ignore[arg-type]
         still = close > CLOSE or _is_still(move, ended)
         if still and length < (CLOSE_GUIDED if guided else close):
-            if not bent or np.abs(t).max() >= FAR:
+            if not bent or _is_far(t, ended):
                 return None
             return Ascent(free.theta(t + move), height, step, float(np.abs(g).max()), _condition(values), h)
-        longest = max(
-            abs(m) * u for m, u in zip(move.tolist(), _unit(coordinates, free.theta(t)), strict=True)
-        )
-        move = move if longest <= 2.0 else move * (2.0 / longest)
+        longest = max((abs(move[k]) for k in ended), default=0.0)
+        share = min(1.0, LONGEST / max(longest, 1e-300), WIDEST / max(length, 1e-300))
+        move = move if share == 1.0 else move * share
         for _ in range(30):
             there = free.at(t + move)
             if there is not None and there[0] >= height - 1e-12 * abs(height):
@@ -475,7 +495,7 @@ def climb(
         else:
             return None
         t, here = t + move, there
-        if ended and max(abs(v) for v in t[ended].tolist()) > FAR:
+        if _is_far(t, ended):
             return None
     return None
 
@@ -483,6 +503,10 @@ def climb(
 def _is_still(move: Array, ended: list[int]) -> bool:
     """Whether a step is short in logarithms: on the way to infinity a flat likelihood keeps steps of length 1."""
     return all(abs(move[k]) < STILL for k in ended)
+
+
+def _is_far(t: Array, ended: list[int]) -> bool:
+    return any(abs(t[k]) > FAR for k in ended)
 
 
 def _inverse(h: Array) -> tuple[Array, Array]:
@@ -523,11 +547,6 @@ def _guided(guide: _Free, t: Array, g: Array, inverse: Array, move: Array, close
         if settled:
             break
     return found
-
-
-def _unit(coordinates: Sequence[Coordinate], theta: Sequence[float]) -> list[float]:
-    """What a step is measured by: whole units of a logarithm, on the line the value itself."""
-    return [1.0 if c.is_bounded else 1.0 / (abs(v) + 1e3) for c, v in zip(coordinates, theta, strict=True)]
 
 
 __all__ = ["LARGE", "Ascent", "climb", "solve_large"]
