@@ -125,7 +125,11 @@ def solve_em(
     if start is not None and all(str(p) in start for p in plan.parameters):
         begun = [few.given([start[str(p)] for p in plan.parameters])]
     else:
-        begun = few.begun(options.init, options.restarts or RESTARTS)
+        finish = not start and options.assignment != "classification"
+        begun = few.begun(options.init, options.restarts or RESTARTS, finish)
+        if start:
+            given = {i: start[str(p)] for i, p in enumerate(plan.parameters) if str(p) in start}
+            begun = few.moved(begun, given)
     if options.assignment == "classification":
         return classified(plan, whole, begun, constants, labels)
     ends = [few.finished(e) if e.kind == "begun" else e for e in begun]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from numpy.typing import NDArray
-from sympy import Symbol
+from sympy import Abs, Max, Min, Symbol, sign
 
 from symmle.compiling.kernels import CONTEXT
 from symmle.errors import NoMaximumError, NotConvergedError
@@ -20,6 +20,7 @@ from symmle.fitting.solution import Solution
 from symmle.latent.problem import Labelled
 
 Array = NDArray[Any]
+HIGHER = 1e-7  # by which an end that is no maximum must pass the maxima to count, relative to 1 + |l|
 
 
 @dataclass
@@ -63,6 +64,7 @@ def best_of(
     edges = [e for e in ends if e.kind == "edge"]
     best = max(maxima, key=lambda e: e.height, default=None)
     over = max(edges, key=lambda e: e.height, default=None)
+    _refuse_lower(plan, problem, ends)
     if best is not None:
         tied = [e for e in maxima if e.height >= best.height - TIE * (1 + abs(best.height))]
         best = next((e for e in tied if e.kind == "maximum"), best)
@@ -98,12 +100,49 @@ def best_of(
             f"fewer than two distinct rows or is a million times narrower than the data ({why}); no local maximum "
             "was met. Take fewer components, or ones that share their scale.",
         )
-    last = max(ends, key=lambda e: e.height)
-    values = {str(p): v for p, v in zip(plan.parameters, last.theta, strict=False)}
-    raise NotConvergedError(
-        f"{plan.name}: {last.note or 'EM ended without a maximum'}; the best log-likelihood met is "
-        f"{last.height:.10g}. Pass a start near the maximum.",
-        result={"estimates": values, "log_likelihood": last.height},
+    raise _not_converged(plan, problem, max(ends, key=lambda e: e.height))
+
+
+def _refuse_lower(plan: Plan, problem: Labelled, ends: Sequence[End]) -> None:
+    """No maximum, edge or coincidence is an answer where EM met a higher point at which it did not come to rest."""
+    open_ends = [e for e in ends if e.kind == "failed" and math.isfinite(e.height)]
+    told = [e for e in ends if e.kind in ("maximum", "flat", "edge")]
+    if not open_ends or not told:
+        return
+    highest, best = max(open_ends, key=lambda e: e.height), max(told, key=lambda e: e.height)
+    # without a bound such a point may be on its way to a collapse, which the maxima are not held against
+    isolated = any(e.kind == "maximum" for e in told)
+    if problem.unbounded and isolated and not kinks_of(problem):
+        return
+    if highest.height > best.height + HIGHER * (1 + abs(best.height)):
+        raise _not_converged(plan, problem, highest)
+
+
+def kinks_of(problem: Labelled) -> str:
+    """Where a component's density has no derivative in a parameter, in words; "" where it has one everywhere."""
+    (part,) = problem.observed.samples
+    free, columns = set(problem.observed.parameters), set(part.all_columns)
+    for branch in problem.branches:
+        for atom in sorted(branch.density.atoms(Abs, Max, Min, sign), key=str):
+            if atom.free_symbols & free and atom.free_symbols & columns:
+                return f"the density of component {branch.label} has a kink in {atom}"
+    return ""
+
+
+def _not_converged(plan: Plan, problem: Labelled, end: End) -> NotConvergedError:
+    values = {str(p): v for p, v in zip(plan.parameters, end.theta, strict=False)}
+    kinks = kinks_of(problem)
+    if kinks:
+        why = (
+            f"{kinks}, where maxima lie and Newton's method cannot finish what EM begins, so that its end is not "
+            "known to be a maximum. Smooth components, or one without the others, can be fitted"
+        )
+    else:
+        why = (end.note or "EM ended without a maximum").rstrip(".")
+    advice = "" if kinks else " Pass a start near the maximum."
+    return NotConvergedError(
+        f"{plan.name}: {why}; the best log-likelihood met is {end.height:.10g}.{advice}",
+        result={"estimates": values, "log_likelihood": end.height},
     )
 
 

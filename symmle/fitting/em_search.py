@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
+from symmle.fitting.em_basins import Basins
 from symmle.fitting.em_guard import Guard
 from symmle.fitting.em_labels import Exchange, Weights
 from symmle.fitting.em_rows import IMPOSSIBLE
@@ -17,8 +18,9 @@ from symmle.fitting.em_starts import features_of, starts
 from symmle.fitting.large import _trials
 
 PLAIN = 20000  # iterations of EM where no acceleration is wanted
-SHORT = 12  # iterations before starts are compared
+SHORT = (4, 8)  # iterations before starts are compared, fewer on the slope of a maximum that was met already
 CYCLES = (0, 8, 24, 80, 250)  # of acceleration between attempts at Newton's method
+CLOSER = (4, 8)  # cycles after which a start is looked at again
 TIE = 1e-9  # log-likelihoods that differ by less, relative to 1 + |l|, are equal
 NEAR_EDGE = 34.0  # of a free coordinate: 1e-15 from the end
 LOOSE = 30.0  # standard error in free coordinates from which a parameter is as good as not determined
@@ -37,6 +39,10 @@ class Search:
     random: np.random.Generator
     assignment: str = "soft"
     accelerate: bool = True
+
+    @cached_property
+    def basins(self) -> Basins:
+        return Basins(self.runner, self.weights, self.exchange)
 
     # --- where to begin ---
 
@@ -58,8 +64,11 @@ class Search:
                 break
         return point
 
-    def begun(self, kind: str | None, count: int) -> list[End]:
-        """The ends of short runs from `count` starts; those that collapse or fail are made up for, up to a limit."""
+    def begun(self, kind: str | None, count: int, finish: bool = False) -> list[End]:
+        """The ends of short runs from `count` starts; those that collapse or fail are made up for, up to a limit.
+
+        With `finish` each of them goes on to the end.
+        """
         rows = self.runner.rows
         model = rows.model
         features = features_of(rows.columns, rows.weights)
@@ -72,16 +81,27 @@ class Search:
                 end = self._short(name, self._possible(r))
             except Degenerate as fall:
                 end = End(fall.theta, fall.height, "collapsed", name)
-            found.append(end)
             good += end.kind == "begun"
+            found.append(self.finished(end) if finish and end.kind == "begun" else end)
             if good >= count or len(found) >= 3 * count + 4:
                 break
         return found
 
-    def given(self, theta: Sequence[float]) -> End:
-        trail = Trail()
+    def given(self, theta: Sequence[float], name: str = "given") -> End:
         height = self.runner.value(theta)
-        return End(list(theta), height, "begun" if math.isfinite(height) else "failed", "given", trail=trail)
+        if math.isfinite(height):
+            return End(list(theta), height, "begun", name)
+        return End(
+            list(theta), height, "failed", name, note="the start gives a row the density 0, or is excluded"
+        )
+
+    def moved(self, begun: Sequence[End], some: Mapping[int, float]) -> list[End]:
+        """The starts with these parameters as they are given."""
+        return [
+            self.given([some.get(i, v) for i, v in enumerate(e.theta)], f"{e.start}, partly given")
+            for e in begun
+            if e.theta
+        ]
 
     def _possible(self, r: np.ndarray) -> np.ndarray:
         """Responsibilities without those of branches that never hold a row; known labels as they are."""
@@ -104,8 +124,12 @@ class Search:
             theta = runner.classified(theta, 200, trail)
         elif self.assignment == "stochastic":
             theta = runner.stochastic(theta, 60, trail, self.random)
-        theta = runner.em(theta, SHORT, trail) if self.assignment != "classification" else theta
         height = runner.value(theta)
+        for iterations in SHORT if self.assignment != "classification" else ():
+            theta = runner.em(theta, iterations, trail)
+            height = runner.value(theta)
+            if self.basins.known(theta, height) is not None:
+                break
         kind = "begun" if math.isfinite(height) else "failed"
         if kind == "begun" and self.guard.collapsed(theta):
             kind = "collapsed"
@@ -156,6 +180,14 @@ class Search:
         if not self.accelerate and not saddles:
             theta = runner.em(theta, PLAIN, trail, 1e-15)
             height = runner.value(theta)
+        for cycles in (
+            (0, *CLOSER) if self.accelerate and self.basins.met and not saddles else ()
+        ):  # most starts end where another did
+            if cycles:
+                theta, height, still = runner.accelerated(theta, cycles, trail)
+            known = self.basins.known(theta, height)
+            if known is not None:
+                return replace(known, start=end.start, steps=trail.steps, trail=trail)
         for cycles in CYCLES:
             if cycles:
                 theta, height, still = runner.accelerated(theta, cycles, trail)
@@ -164,13 +196,17 @@ class Search:
             up = runner.climbed(theta)
             if up is not None and up.height >= height - TIE * (1 + abs(height)):
                 if not self.guard.collapsed(up.theta):
-                    if self._is_loose(up.theta):
+                    information = self._information(up.theta)
+                    loose = self._is_loose(information)
+                    if loose:
                         ridge = self._merged(end, list(up.theta), up.height)
                         if ridge is not None:
                             return ridge
                     found = self._ended(end, up.theta, up.height, "maximum")
                     found.steps += up.steps
                     found.gradient, found.condition = up.gradient, up.condition
+                    if not loose:
+                        self.basins.remember(found, information)
                     return found
             if still:
                 break
@@ -180,13 +216,16 @@ class Search:
                 return self._finished(replace(end, theta=left, height=runner.value(left)), saddles + 1)
         return self._without_newton(end, theta, height)
 
-    def _is_loose(self, theta: Sequence[float]) -> bool:
+    def _information(self, theta: Sequence[float]) -> np.ndarray:
+        """-D2l in free coordinates."""
+        found: np.ndarray = -self.runner.n * self.runner.free_derivatives(theta)[2]
+        return found
+
+    def _is_loose(self, information: np.ndarray) -> bool:
         """Whether the information says next to nothing about some parameter."""
-        _, _, h = self.runner.free_derivatives(theta)
-        if not np.isfinite(h).all():
+        if not np.isfinite(information).all():
             return True
-        values = np.linalg.eigvalsh(h)
-        return bool(values[-1] * self.runner.n > -1.0 / LOOSE**2)
+        return bool(np.linalg.eigvalsh(information)[0] < 1.0 / LOOSE**2)
 
     def _off_saddle(self, theta: list[float], height: float) -> list[float] | None:
         """A higher point along the direction in which l is convex, where this one is stationary."""
@@ -207,6 +246,8 @@ class Search:
 
     def _ended(self, end: End, theta: Sequence[float], height: float, kind: str, note: str = "") -> End:
         heights = end.trail.heights
+        if not heights and math.isfinite(end.height):  # Newton's method began where EM would have
+            end.trail.add(end.height, end.theta)
         if heights and math.isfinite(height) and height >= heights[-1]:
             end.trail.add(height, theta)
         return End(list(theta), height, kind, end.start, end.trail.steps, trail=end.trail, note=note)

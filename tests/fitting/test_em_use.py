@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 from scipy.stats import kstest, norm
-from sympy import Expr, S, Symbol, exp, factorial, gamma, pi, sqrt
+from sympy import Abs, Expr, S, Symbol, exp, factorial, gamma, pi, sqrt
 
 from symmle import Mixture, Model, components, derive, fit
 from symmle.derivation import Derivation
@@ -112,6 +112,34 @@ def test_a_given_start_keeps_its_labels() -> None:
     assert result.estimates["mu_1"] == pytest.approx(_fitted().estimates["mu_2"], rel=1e-8)
     assert result.estimates["w"] == pytest.approx(1 - _fitted().estimates["w"], rel=1e-8)
     assert [r.start for r in result.restarts] == ["given"]
+
+
+def test_a_partial_start_is_begun_from() -> None:
+    """What is given is where every run begins; the rest is found as ever."""
+    result = fit(_normals(), DATA, start={"mu_1": 4.5, "sigma_1": 1.25}, restarts=3)
+    assert result.iterates[0]["mu_1"] == 4.5 and result.iterates[0]["sigma_1"] == 1.25
+    assert all(r.start.endswith("partly given") for r in result.restarts) and len(result.restarts) == 3
+    assert result.log_likelihood == pytest.approx(_fitted().log_likelihood, rel=1e-12)
+
+
+LAPLACE = exp(-Abs(X - MU) / SIGMA) / (2 * SIGMA)
+KINKED = {
+    "free scales": Model(LAPLACE, data=X).mixture(2),
+    "one scale": Mixture([LAPLACE, LAPLACE.subs(MU, Symbol("nu", real=True))], data={X: S.Reals}),
+    "beside a normal": Mixture(
+        [LAPLACE.subs(SIGMA, 1), _normal(mu=Symbol("nu", real=True))], data={X: S.Reals}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(KINKED))
+def test_maxima_at_kinks_are_refused(name: str) -> None:
+    """EM rests at a row, where l has no derivative: no lower point inside is taken for the maximum."""
+    with pytest.raises(NotConvergedError, match=r"has a kink in Abs\(") as refusal:
+        fit(KINKED[name], DATA)
+    best = refusal.value.result["log_likelihood"]
+    one = fit(Model(LAPLACE, data=X), DATA).log_likelihood
+    assert best > one
 
 
 def test_the_same_call_gives_the_same_answer() -> None:
