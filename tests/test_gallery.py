@@ -19,6 +19,7 @@ EXPECTED = {
     "kumaraswamy": ("reduced", True),
     "logistic": ("numeric", True),
     "negative-binomial": ("reduced", False),
+    "poisson-mixture": ("em", False),
     "von-mises": ("reduced", True),
     "weibull": ("reduced", True),
 }

@@ -43,7 +43,7 @@ def test_the_values_are_those_shown(
 
 
 def test_there_are_values_to_hold() -> None:
-    assert len(VALUES) == 10 and len(blocks("python")) == 7
+    assert len(VALUES) == 12 and len(blocks("python")) == 8
 
 
 def commands() -> list[str]:
