@@ -196,6 +196,8 @@ class SumsOnRows:
     def values_at_many(self, points: Array) -> Array:
         """l without weights at many theta, rows of `points`, up to a factor where rows have weights: for few rows."""
         self._prepare()
+        known = np.tile(np.array(self.constants, dtype=float), (len(points), 1))
+        points = np.column_stack([points, known]) if self.constants else points
         inputs: list[Any] = []
         for form, (columns, _, n), fixed, kept in zip(
             self.model.forms, self.rows, self._fixed, self._kept or [], strict=True
@@ -205,7 +207,7 @@ class SumsOnRows:
                 inputs += list(form.sums.at_many(columns, kept, points, form.needed[VALUE]))
         with np.errstate(all="ignore"):
             try:
-                found = self.model.outer(VALUE)(*points.T, *self.constants, *inputs)[0]
+                found = self.model.outer(VALUE)(*points.T, *inputs)[0]
             except (ZeroDivisionError, OverflowError, ValueError, TypeError):
                 return np.full(len(points), math.nan)
         return np.broadcast_to(np.asarray(found, dtype=float), (len(points),))

@@ -102,3 +102,26 @@ def test_a_known_way_to_the_edge_is_looked_at_on_other_data(xi: float) -> None:
         and f"x = {x.max():.6g}"[:8] in result.status
         or f"x = {x.min():.6g}"[:8] in result.status
     )
+
+
+@pytest.mark.parametrize("k", [2, 5])
+def test_constants_of_the_model_are_known_to_the_search(k: int) -> None:
+    table = {
+        "data": {"x": "(0, oo)"},
+        "parameters": {"a": "positive", "s": "positive"},
+        "constants": {"k": k},
+        "density": "a*k*(x/s)**(k - 1)*(1 - exp(-(x/s)**k))**(a - 1)*exp(-(x/s)**k)/s",
+    }
+    random = np.random.default_rng(k)
+    x = 2 * (-np.log1p(-(random.uniform(size=3000) ** (1 / 1.5)))) ** (1 / k)
+    result = fit(derive(Model.from_dict(table)), x)
+
+    def negative(p: Any) -> float:
+        a, s = np.exp(p)
+        u = (x / s) ** k
+        return -float(
+            np.sum(np.log(a * k / s) + (k - 1) * np.log(x / s) + (a - 1) * np.log(-np.expm1(-u)) - u)
+        )
+
+    assert result.log_likelihood == pytest.approx(best(negative, [(0.4, 0.7)]), abs=1e-6)
+    assert "passes over the data" in result.status
