@@ -15,7 +15,7 @@ from sympy.functions.elementary.piecewise import ExprCondPair
 from symmle.compiling.data import Table
 from symmle.errors import DataError, NotDerivedError
 from symmle.fitting.coordinates import Coordinate
-from symmle.fitting.em_choice import best_of, classified, on_all, on_closed_end, solution_of
+from symmle.fitting.em_choice import best_of, classified, kinks_of, on_all, on_closed_end, solution_of
 from symmle.fitting.em_guard import Guard
 from symmle.fitting.em_labels import Exchange, Weights, exchange_of, in_order
 from symmle.fitting.em_mstep import MStep
@@ -133,6 +133,7 @@ def solve_em(
     if options.assignment == "classification":
         return classified(plan, whole, begun, constants, labels)
     ends = [few.finished(e) if e.kind == "begun" else e for e in begun]
+    ends = ends if kinks_of(problem) else few.followed(ends)
     best = best_of(plan, problem, ends, partial(on_closed_end, plan, few))
     if not small:
         best = on_all(

@@ -235,4 +235,4 @@ def classified(
     return found
 
 
-__all__ = ["LatentEnd", "best_of", "classified", "on_all", "on_closed_end", "solution_of"]
+__all__ = ["LatentEnd", "best_of", "classified", "kinks_of", "on_all", "on_closed_end", "solution_of"]

@@ -20,6 +20,7 @@ from symmle.fitting.large import _trials
 PLAIN = 20000  # iterations of EM where no acceleration is wanted
 SHORT = (4, 8)  # iterations before starts are compared, fewer on the slope of a maximum that was met already
 CYCLES = (0, 8, 24, 80, 250)  # of acceleration between attempts at Newton's method
+FAR = 3000  # cycles of the one end that is followed further
 CLOSER = (4, 8)  # cycles after which a start is looked at again
 TIE = 1e-9  # log-likelihoods that differ by less, relative to 1 + |l|, are equal
 NEAR_EDGE = 34.0  # of a free coordinate: 1e-15 from the end
@@ -173,6 +174,22 @@ class Search:
             return self._finished(end, 0)
         except Degenerate as fall:
             return self._ended(end, fall.theta, fall.height, "collapsed")
+
+    def followed(self, ends: Sequence[End]) -> list[End]:
+        """The highest end that did not come to rest is followed further, where no maximum is as high."""
+        found = list(ends)
+        told = max((e.height for e in found if e.kind in ("maximum", "flat", "edge")), default=-math.inf)
+        for place in sorted(range(len(found)), key=lambda i: -found[i].height):
+            end = found[place]
+            if end.kind != "failed" or not math.isfinite(end.height) or not end.height > told:
+                continue
+            try:
+                theta, height, _ = self.runner.accelerated(end.theta, FAR, end.trail)
+            except Degenerate as fall:
+                theta, height = fall.theta, fall.height
+            found[place] = self.finished(replace(end, theta=theta, height=height))
+            break
+        return found
 
     def _finished(self, end: End, saddles: int) -> End:
         runner, trail = self.runner, end.trail

@@ -162,6 +162,17 @@ def test_random_mixtures(seed: int) -> None:
     _judge(seed)
 
 
+@pytest.mark.parametrize("seed", [629, 1094])
+def test_a_slow_way_to_an_edge_is_followed(seed: int) -> None:
+    """EM is slow where a rate runs to 0: neither its rest nor a lower coincidence is taken for the maximum."""
+    kind, k, data, _ = _drawn(np.random.default_rng(seed))
+    with pytest.raises(NoMaximumError, match=r"lambda_2 -> 0") as refusal:
+        fit(_derivation(kind, k), data)
+    assert refusal.value.supremum is not None
+    supremum = refusal.value.supremum["log_likelihood"]
+    assert supremum >= _by_hand(kind, data, k, np.random.default_rng(seed)) - 1e-6
+
+
 @pytest.mark.slow
 def test_a_thousand_random_mixtures() -> None:
     outcomes = [_judge(seed) for seed in range(100, 1100)]
