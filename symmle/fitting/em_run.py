@@ -250,7 +250,9 @@ class Runner:
         """The end of Newton's method on the observed likelihood from here, or None."""
         if self.free(theta) is None:
             return None
-        return climb(self, self.coordinates, theta, close, None, "newton")  # type: ignore[arg-type]
+        found = climb(self, self.coordinates, theta, close, None, "newton")  # type: ignore[arg-type]
+        # the last step is not looked at any more: along a ridge it may leave what `where` allows
+        return found if found is not None and self.is_allowed(found.theta) else None
 
     def free_derivatives(self, theta: Sequence[float]) -> tuple[float, Array, Array]:
         """l, gradient and Hessian in free coordinates, divided by n."""

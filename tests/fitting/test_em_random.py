@@ -173,6 +173,11 @@ def test_a_slow_way_to_an_edge_is_followed(seed: int) -> None:
     assert supremum >= _by_hand(kind, data, k, np.random.default_rng(seed)) - 1e-6
 
 
+def test_the_last_step_along_a_ridge_stays_where_weights_are_positive() -> None:
+    """Two components are enough for these counts: the shares of two that coincide are not determined."""
+    assert _judge(2210) == "not one point"
+
+
 @pytest.mark.slow
 def test_a_thousand_random_mixtures() -> None:
     outcomes = [_judge(seed) for seed in range(100, 1100)]
