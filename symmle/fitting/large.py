@@ -329,6 +329,10 @@ def _trials(coordinates: Sequence[Coordinate], rows: Rows, random: np.random.Gen
             spread = (q[2] - q[0]) or abs(q[1]) or 1.0
             centre = abs(q[1]) or spread
             sizes += [spread, spread / 2, 1 / spread, centre, 1 / centre]
+            if ordered[0] > 0:  # the law may be one of log x
+                logs = [math.log(v) for v in q]
+                places += [logs[1], logs[0], logs[2]]
+                sizes += [max(logs[2] - logs[0], 1e-3)]
     choices: list[list[float]] = []
     for c in coordinates:
         low, high = c.low, c.high
@@ -367,7 +371,7 @@ def _search(
             continue
         reached += 1
         if any(_are_one(coordinates, end, other) for other in found):
-            if reached == 2:  # from afar to the same end
+            if reached >= (2 if len(coordinates) < 3 else 3) and len(found) == 1:  # from afar to the same end
                 break
             continue
         found.append(end)
