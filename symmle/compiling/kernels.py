@@ -140,14 +140,16 @@ def _stable_log(argument: Expr) -> Expr:
             return log1mexp_(inner.args[0])  # type: ignore[no-any-return]
     if argument.func == expm1_:  # log(exp(y) - 1) = y + log(1 - exp(-y))
         return argument.args[0] + log1mexp_(-argument.args[0])  # type: ignore[no-any-return]
+    if isinstance(argument, Add) and argument.args[0] == 2 and isinstance(2 - argument, erfc):
+        return log(2) + logndtr_(sqrt(2) * (2 - argument).args[0])  # 2 - erfc(z) = erfc(-z)
     if isinstance(argument, Add) and argument.args[0] is S.One:
         rest = Add(*argument.args[1:])
         if isinstance(rest, exp):
             return softplus_(rest.args[0])  # type: ignore[no-any-return]
         if isinstance(rest, erf):
             return log(2) + logndtr_(sqrt(2) * rest.args[0])  # type: ignore[no-any-return]
-        if isinstance(-rest, erf):
-            return log(2) + logndtr_(sqrt(2) * rest.args[0])  # type: ignore[no-any-return]
+        if isinstance(-rest, erf):  # 1 - erf(z) = 2 Phi(-sqrt(2) z)
+            return log(2) + logndtr_(-sqrt(2) * (-rest).args[0])  # type: ignore[no-any-return]
         return log1p_(rest)  # type: ignore[no-any-return]
     return log(argument)  # type: ignore[no-any-return]
 
