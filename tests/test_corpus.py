@@ -149,7 +149,8 @@ def test_nothing_is_claimed_that_the_reference_contradicts(name: str) -> None:
                 fit_of(name)
 
 
-@pytest.mark.parametrize("name", marked(OTHERS))
+# cases with latent structure are held against their references, up to labels, in test_corpus_latent.py
+@pytest.mark.parametrize("name", marked([n for n in OTHERS if CASES[n]["expected"]["kind"] != "em"]))
 def test_what_is_not_asked_for_yet_agrees_or_is_refused(name: str) -> None:
     expected, reference = CASES[name]["expected"], CASES[name].get("reference", {})
     try:
@@ -174,16 +175,14 @@ def test_what_is_not_asked_for_yet_agrees_or_is_refused(name: str) -> None:
         assert_close(result.standard_errors, reference["se"], 1e-3)
 
 
-def test_refusals_name_what_is_left() -> None:
-    """A NotDerivedError carries the equations that it could not solve."""
-    seen: list[Any] = []
+def test_nothing_of_the_corpus_is_left_for_want_of_means() -> None:
+    """A refusal of these kinds has its reason in the data, never in what is not built."""
     for name in OTHERS:
         if name in SLOW or CASES[name]["expected"]["kind"] not in ("em", "finite", "integer"):
             continue
         try:
             fit_of(name)
         except NotDerivedError as error:
-            seen.append(error)
-        except SymmleError:
-            continue
-    assert seen and all(len(str(e)) > 40 for e in seen)
+            pytest.fail(f"{name}: {error}")
+        except SymmleError as error:
+            assert len(str(error)) > 40
