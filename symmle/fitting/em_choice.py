@@ -188,7 +188,7 @@ def solution_of(
     found.boundary = best.kind == "on the edge"
     if best.kind == "flat":
         found.unique = False
-        said.append(f"The maximum is not one point: {best.note}.")
+        said.append(f"The maximum is not one point: {best.note}. That there is no higher one is not proved.")
     found.status = " ".join(said)
     found.latent = LatentEnd(best.trail, list(ends), labels)
     found.starts = len(ends)
