@@ -36,7 +36,12 @@ def refine(plan: Plan, table: Table, constants: Point, refusal: NoMaximumError) 
     """The refusal with the limit of every parameter, the supremum, and the law in the limit where there is one.
 
     `.supremum` is {parameter name: limit, ..., "log_likelihood": limit}, with "law" and "law_parameters" where the
-    densities tend to a known simpler law. What cannot be followed in a few seconds is left as it is.
+    densities tend to a known simpler law.
+
+    Raises
+    ------
+    NotConvergedError
+        Climbs alone say that there is no maximum, and no way was found on which l rises to where they met it.
     """
     known = refusal.supremum or {}
     if refusal.undetermined:  # l is constant along a line: it has maxima
@@ -47,6 +52,8 @@ def refine(plan: Plan, table: Table, constants: Point, refusal: NoMaximumError) 
         return refusal
     found = attempt_within(SECONDS, limit_on_data, plan, table, constants, refusal)
     if isinstance(found, GaveUp) or found is None:
+        if refusal.condition is None and "estimates" in known and not plan.is_proved:
+            raise _open(plan, known)
         return refusal
     trail, limits = found
     height = float(trail.limit) if abs(trail.limit) > 1e-15 else 0.0
@@ -74,6 +81,15 @@ def refine(plan: Plan, table: Table, constants: Point, refusal: NoMaximumError) 
         return said
     text = f"{said} Elsewhere the likelihood is unbounded: it rises without end as {spike}."
     return NoMaximumError(text, condition=said.condition, supremum=said.supremum)
+
+
+def _open(plan: Plan, known: dict[str, Any]) -> NotConvergedError:
+    return NotConvergedError(
+        f"{plan.name}: Newton's method leaves the scales of the data without coming to a maximum (log-likelihood "
+        f"{known[MARK]:.10g} so far), and no way to a supremum was found: whether there is a maximum is open. "
+        "Pass a start near the maximum.",
+        result=known,
+    )
 
 
 def _spike(plan: Plan, table: Table, constants: Point, trail: Trail) -> str:
@@ -119,7 +135,10 @@ def without_maximum(
     None where it does not: then it stays open whether there is a maximum.
     """
     met = problem.result if isinstance(problem.result, dict) else None
-    refusal = refine(plan, table, constants, NoMaximumError("", supremum=met))
+    try:
+        refusal = refine(plan, table, constants, NoMaximumError("", supremum=met))
+    except NotConvergedError:
+        return None
     found = refusal.supremum or {}
     return refusal if "estimates" not in found and found.get(MARK) == math.inf else None
 
