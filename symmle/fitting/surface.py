@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from time import thread_time
 from typing import Any
 
 import numpy as np
+from mpmath.libmp import NoConvergence
 from numpy.typing import NDArray
 from sympy import Interval, Symbol
 
 from symmle.compiling.data import Table
+from symmle.compiling.evaluate import CompiledExpressions
 from symmle.compiling.kernels import CONTEXT
+from symmle.compiling.rows import Care
 from symmle.errors import NotDerivedError
 from symmle.fitting.coordinates import Coordinate
 from symmle.fitting.plan import Plan
@@ -19,6 +23,8 @@ from symmle.fitting.profile import FEW, care_for
 from symmle.fitting.solution import log_likelihood_at
 
 Theta = Sequence[float] | NDArray[Any]
+EXACT_ROWS = 400
+EXACT_SECONDS = 3.0  # for values with all digits, where doubles have lost them
 FLAT = 1e-9  # an eigenvalue of the scaled information below this is none
 
 
@@ -34,6 +40,8 @@ class Surface:
         self.kept = [i for i, p in enumerate(plan.parameters) if p not in self.held]
         self.parameters = [plan.parameters[i] for i in self.kept]
         self.coordinates = [_coordinate(plan, p, self.constants, table) for p in self.parameters]
+        few = sum(sample.rows for sample in table.samples) <= EXACT_ROWS
+        self.exact_seconds = EXACT_SECONDS if few and self.care is not Care.EXACT else 0.0
         self.lines = np.array([math.isinf(c.low) and math.isinf(c.high) for c in self.coordinates])
 
     def at(self, t: NDArray[Any]) -> NDArray[Any]:
@@ -62,17 +70,30 @@ class Surface:
         values = self.values(theta)
         if self.plan.reason_against(values, self.table):
             return -math.inf
-        number = self.plan.log_likelihood.quick(self.table, values, self.care)[0]
+        number = self._numbers(self.plan.log_likelihood, values)[0]
         if isinstance(number, CONTEXT.mpc) or CONTEXT.isnan(number):
             return -math.inf
         return _double(number)
+
+    def _numbers(self, compiled: CompiledExpressions, values: dict[Symbol, Any]) -> list[Any]:
+        """Values by doubles; where these are not finite and the rows are few, with all digits while there is time."""
+        found = compiled.quick(self.table, values, self.care)
+        if self.exact_seconds <= 0 or not any(_is_lost(v) for v in found):
+            return found
+        begin = thread_time()
+        try:
+            return compiled.quick(self.table, values, Care.EXACT)
+        except (ValueError, ArithmeticError, NoConvergence):  # a special function too far out
+            return found
+        finally:
+            self.exact_seconds -= thread_time() - begin
 
     def derivatives(self, theta: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]] | None:
         """Gradient and Hessian by t, from those by theta and the chain rule."""
         values = self.values(theta)
         score, entries = self.of_kept(
-            self.plan.score.quick(self.table, values, self.care),
-            self.plan.hessian.quick(self.table, values, self.care),
+            self._numbers(self.plan.score, values),
+            self._numbers(self.plan.hessian, values),
         )
         if any(isinstance(v, CONTEXT.mpc) or not CONTEXT.isfinite(v) for v in [*score, *entries]):
             return None
@@ -89,6 +110,10 @@ class Surface:
                 hessian[i, j] = hessian[j, i] = _double(entry)
                 k += 1
         return gradient, hessian
+
+
+def _is_lost(number: Any) -> bool:
+    return not isinstance(number, CONTEXT.mpc) and not CONTEXT.isfinite(number)
 
 
 def is_singular(surface: Surface, theta: NDArray[Any]) -> bool:
