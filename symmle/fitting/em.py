@@ -23,7 +23,7 @@ from symmle.fitting.em_options import EmOptions
 from symmle.fitting.em_rows import BranchesOnRows, BranchLikelihood
 from symmle.fitting.em_run import Runner
 from symmle.fitting.em_search import Search
-from symmle.fitting.large import compressed
+from symmle.fitting.large_starts import compressed
 from symmle.fitting.plan import Plan
 from symmle.fitting.solution import Solution
 from symmle.fitting.surface_sums import _scalar_function

@@ -16,7 +16,7 @@ from symmle.compiling.kernels import CONTEXT, row_kernel
 from symmle.errors import NoMaximumError, NotConvergedError
 from symmle.fitting.em_mstep import MStep
 from symmle.fitting.em_run import End, Runner, Trail
-from symmle.fitting.large import FEW, _drawn, _search, _trials
+from symmle.fitting.large_starts import FEW, _drawn, _search, _trials
 from symmle.fitting.plan import Plan
 from symmle.fitting.solution import Solution
 from symmle.fitting.surface_sums import LikelihoodSums, Rows, rows_of

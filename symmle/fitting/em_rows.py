@@ -20,7 +20,8 @@ from sympy import Dummy, Expr, Float, S, Symbol
 
 from symmle.algebra import GaveUp, attempt_within
 from symmle.compiling.kernels import row_kernel, stable
-from symmle.compiling.row_sums import ROWS, _compiled, _kept_apart, with_powers_as_exponentials
+from symmle.compiling.row_forms import _kept_apart, with_powers_as_exponentials
+from symmle.compiling.row_sums import ROWS, _compiled
 from symmle.latent.problem import Labelled
 from symmle.likelihood import build_likelihood
 

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symmle.errors import UnsoundStepError
+from symmle.fitting.ascent import climb
 from symmle.fitting.coordinates import Coordinate
 from symmle.fitting.em_mstep import MStep
 from symmle.fitting.em_rows import BranchesOnRows
-from symmle.fitting.large import climb
 from symmle.progress import report
 
 Array = NDArray[Any]

@@ -15,7 +15,7 @@ from symmle.fitting.em_labels import Exchange, Weights
 from symmle.fitting.em_rows import IMPOSSIBLE
 from symmle.fitting.em_run import Degenerate, End, Runner, Trail
 from symmle.fitting.em_starts import features_of, starts
-from symmle.fitting.large import _trials
+from symmle.fitting.large_starts import _trials
 
 PLAIN = 20000  # iterations of EM where no acceleration is wanted
 SHORT = (4, 8)  # iterations before starts are compared, fewer on the slope of a maximum that was met already

@@ -11,8 +11,8 @@ from scipy.stats import chi2
 from sympy import Symbol
 
 from symmle.errors import NotConvergedError
+from symmle.fitting.ascent import FAR
 from symmle.fitting.coordinates import Coordinate
-from symmle.fitting.large import FAR
 from symmle.fitting.refits import Refits
 from symmle.fitting.surface_sums import Rows
 

@@ -11,8 +11,9 @@ from sympy import Symbol
 
 from symmle.compiling.data import Table
 from symmle.errors import NotDerivedError
+from symmle.fitting.ascent import Ascent, climb
 from symmle.fitting.coordinates import Coordinate
-from symmle.fitting.large import Ascent, _coordinates, climb
+from symmle.fitting.large import _coordinates
 from symmle.fitting.plan import Plan
 from symmle.fitting.surface_sums import LikelihoodSums, Rows, SumsOnRows, rows_of
 

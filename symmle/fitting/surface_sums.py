@@ -18,13 +18,8 @@ from sympy import Add, Dummy, Expr, S, Symbol
 
 from symmle.compiling.data import Table
 from symmle.compiling.kernels import stable
-from symmle.compiling.row_sums import (
-    RowSums,
-    _compiled,
-    linear_parts,
-    prepared,
-    with_powers_as_exponentials,
-)
+from symmle.compiling.row_forms import linear_parts, prepared, with_powers_as_exponentials
+from symmle.compiling.row_sums import RowSums, _compiled
 from symmle.likelihood import Likelihood
 
 Array = NDArray[Any]

@@ -11,7 +11,8 @@ from sympy import Expr, Sum, Symbol, erfc, exp, factorial, gamma, lambdify, log,
 
 from symmle import Model, derive, fit
 from symmle.compiling.data import read_table
-from symmle.compiling.row_sums import ROWS, RowSums, _compiled, linear_parts, on_threads, prepared
+from symmle.compiling.row_forms import linear_parts, prepared
+from symmle.compiling.row_sums import ROWS, RowSums, _compiled, on_threads
 from symmle.errors import DataError
 from symmle.fitting.plan import plan_of
 from symmle.fitting.surface_sums import LikelihoodSums, rows_of

@@ -29,7 +29,9 @@ def sample(n: int, nu: float, seed: int = 0) -> Any:
     return np.round(np.random.default_rng(seed).standard_t(nu, n) * 2 + 1, 3)
 
 
-@pytest.mark.parametrize(("n", "heaviness"), [(60, 2.0), (200, 3.0), (1000, 5.0), (2500, 3.0), (6000, 4.0), (100_000, 4.0)])
+@pytest.mark.parametrize(
+    ("n", "heaviness"), [(60, 2.0), (200, 3.0), (1000, 5.0), (2500, 3.0), (6000, 4.0), (100_000, 4.0)]
+)
 def test_student_is_unbounded_on_every_sample(student: Any, n: int, heaviness: float) -> None:
     result = fit(student, sample(n, heaviness))
     assert result.unbounded is True
