@@ -111,6 +111,9 @@ def _claim_table(claim: Claim) -> dict[str, str]:
 def formulas(derivation: Derivation) -> list[str]:
     """The estimator in lines: its closed part, and the equations that remain."""
     estimator, dialect = derivation.estimator, Terminal()
+    if estimator.kind == "em":
+        names = ", ".join(map(str, derivation.model.parameters))
+        return [f"{names} by EM: symmle derive has the steps"]
     dialect.names = names_of(derivation.model.declaration)
     hats = [*estimator.closed, *(q.parameter for q in estimator.remaining)]
     lines = []
