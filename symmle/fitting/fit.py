@@ -119,6 +119,8 @@ def fit_derivation(
     """
     if method not in METHODS:
         raise ValueError(f"Expected method to be one of {', '.join(METHODS)}, got {method!r}.")
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise ValueError(f"Expected threads to be a positive whole number or None, got {threads!r}.")
     em = EmOptions(init, restarts, assignment, labels, accelerate, seed)
     by_em = derivation.estimator.kind == "em" or method == "em"
     if em.is_given and not by_em:

@@ -125,3 +125,9 @@ def test_constants_of_the_model_are_known_to_the_search(k: int) -> None:
 
     assert result.log_likelihood == pytest.approx(best(negative, [(0.4, 0.7)]), abs=1e-6)
     assert "passes over the data" in result.status
+
+
+@pytest.mark.parametrize("threads", [0, -2, 1.5, "two", True])
+def test_threads_are_a_positive_number(threads: Any) -> None:
+    with pytest.raises(ValueError, match="positive whole number"):
+        fit(law(CAUCHY, m="real", s="positive"), [1.0, 2.0, 4.0], threads=threads)
