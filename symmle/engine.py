@@ -186,7 +186,7 @@ class Run:
         if likelihood.has_residual or notes:
             return True
         self.progress("solving the likelihood equations of the marginal")
-        part = attempt_within(min(2.5, seconds_left() / 3), self._solve_part, em.observed)
+        part = attempt_within(min(5.0, seconds_left() / 3), self._solve_part, em.observed)
         if isinstance(part, GaveUp):
             self.trace.attempt(Attempt("the marginal in closed form", False, part.reason))
         elif part.estimator.kind == "closed form" and part.estimator.points[0].certificate is not None:

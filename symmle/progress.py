@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 DELAY = 1.0  # seconds before anything is shown
+REFRESH = 0.5  # seconds between two looks at what is done
 WIDTH = 24  # of the bar
 
 Watch = Callable[[str, int, float, Sequence[Any], Any], None]
@@ -40,7 +41,7 @@ class _Line:
         while True:
             sys.stderr.write(f"\r\x1b[2K{self._shown()}")
             sys.stderr.flush()
-            if self.done.wait(0.5):
+            if self.done.wait(REFRESH):
                 sys.stderr.write("\r\x1b[2K")
                 sys.stderr.flush()
                 return

@@ -138,7 +138,8 @@ def test_progress_is_for_terminals(stream: Any, monkeypatch: pytest.MonkeyPatch)
     out = stream()
     monkeypatch.setattr("sys.stderr", out)
     monkeypatch.setattr("symmle.progress.DELAY", 0.0)
-    fit(law("Student t"), NEWCOMB)
+    monkeypatch.setattr("symmle.progress.REFRESH", 0.001)
+    fit(law("Student t"), NEWCOMB, callback=lambda state: time.sleep(0.004))  # long enough to be painted
     shown = out.getvalue()
     if stream is io.StringIO:
         assert shown == ""
