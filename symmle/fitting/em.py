@@ -26,7 +26,7 @@ from symmle.fitting.em_search import Search
 from symmle.fitting.large_starts import compressed
 from symmle.fitting.plan import Plan
 from symmle.fitting.solution import Solution
-from symmle.fitting.surface_sums import _scalar_function
+from symmle.fitting.surface_sums import scalar_function
 from symmle.latent.problem import Labelled
 
 Array = NDArray[Any]
@@ -44,7 +44,7 @@ class Compiled:
         self.weights = Weights(self.model)
         self.exchange: Exchange = exchange_of(self.model)
         where = list(problem.observed.where)
-        self._where = _scalar_function([*plan.parameters, *constants], [], where) if where else None
+        self._where = scalar_function([*plan.parameters, *constants], [], where) if where else None
 
     def is_allowed(self, theta: Sequence[float], constants: Sequence[float]) -> bool:
         if self._where is None:
@@ -123,13 +123,13 @@ def solve_em(
     whole = few if small else on(rows, few.guard)
     _refuse_few_values(plan, parts, few.guard, rows)
     if start is not None and all(str(p) in start for p in plan.parameters):
-        begun = [few.given([start[str(p)] for p in plan.parameters])]
+        begun = [few.beginning.given([start[str(p)] for p in plan.parameters])]
     else:
         finish = not start and options.assignment != "classification"
         begun = few.begun(options.init, options.restarts or RESTARTS, finish)
         if start:
             given = {i: start[str(p)] for i, p in enumerate(plan.parameters) if str(p) in start}
-            begun = few.moved(begun, given)
+            begun = few.beginning.moved(begun, given)
     if options.assignment == "classification":
         return classified(plan, whole, begun, constants, labels)
     ends = [few.finished(e) if e.kind == "begun" else e for e in begun]

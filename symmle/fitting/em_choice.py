@@ -13,8 +13,10 @@ from sympy import Abs, Max, Min, Symbol, sign
 from symmle.compiling.kernels import CONTEXT
 from symmle.errors import NoMaximumError, NotConvergedError
 from symmle.fitting.em_labels import in_order
+from symmle.fitting.em_ridges import TIE
 from symmle.fitting.em_run import Degenerate, End, Trail
-from symmle.fitting.em_search import TIE, Search, distinct_ends
+from symmle.fitting.em_search import Search, distinct_ends
+from symmle.fitting.em_spare import STEEP
 from symmle.fitting.plan import Plan
 from symmle.fitting.solution import Solution
 from symmle.latent.problem import Labelled
@@ -45,7 +47,7 @@ def on_closed_end(plan: Plan, search: Search, end: End) -> End | None:
                     return None
                 theta[i] = edge
                 held.add(i)
-    theta, height = search.along(theta, held)
+    theta, height = search.ridges.along(theta, held)
     if not held or not height >= end.height - TIE * (1 + abs(end.height)):
         return None
     end.trail.add(height, theta)
@@ -188,7 +190,7 @@ def solution_of(
     found.boundary = best.kind == "on the edge"
     if best.kind == "flat":
         found.unique = False
-        said.append(f"The maximum is not one point: {best.note}. That there is no higher one is not proved.")
+        said.append(f"The maximum is not one point: {best.note}. {_no_higher(best)}")
     found.status = " ".join(said)
     found.latent = LatentEnd(best.trail, list(ends), labels)
     found.starts = len(ends)
@@ -196,6 +198,16 @@ def solution_of(
         ({str(p): float(v) for p, v in zip(plan.parameters, e.theta, strict=True)}, e.height) for e in met
     ]
     return found
+
+
+def _no_higher(end: End) -> str:
+    """What Lindsay's gradient says of other maxima, which is evidence alone: places are finitely many."""
+    if end.looked is None or end.looked.slope > STEEP:
+        return "That there is no higher one is not proved."
+    return (
+        f"That there is no higher one is checked, not proved: in none of {end.looked.places} places does a further "
+        "component raise the log-likelihood (Lindsay's gradient)."
+    )
 
 
 def classified(

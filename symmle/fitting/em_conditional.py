@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ class ConditionalModel:
         (inside,) = problem.m_step.samples
         self.columns: tuple[Symbol, ...] = inside.all_columns
         self.own = [list(range(len(self.parameters)))]
+        self.pairs = list(itertools.combinations_with_replacement(range(len(self.parameters)), 2))
         self.likelihood = plan.derivation.likelihood
         self.sums = LikelihoodSums(self.likelihood, self.parameters, self.constants)
         names = [*self.observed_columns, *self.parameters, *self.constants]

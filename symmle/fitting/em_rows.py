@@ -9,6 +9,7 @@ so that no logarithm of a sum is ever taken apart. Everything is summed in one p
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -40,6 +41,7 @@ class BranchLikelihood:
         (part,) = problem.observed.samples
         self.columns: tuple[Symbol, ...] = part.all_columns
         self.size = len(problem.branches)
+        self.pairs = list(itertools.combinations_with_replacement(range(len(self.parameters)), 2))
         joint = [self._log_joint(b.weight * b.density) for b in problem.branches]
         self.own = [[i for i, p in enumerate(self.parameters) if e.has(p)] for e in joint]
         # derivatives that are not 0, by branch: index or pair of indices

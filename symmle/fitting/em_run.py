@@ -20,6 +20,7 @@ from symmle.fitting.ascent import climb
 from symmle.fitting.coordinates import Coordinate
 from symmle.fitting.em_mstep import MStep
 from symmle.fitting.em_rows import BranchesOnRows
+from symmle.fitting.surface_sums import ALL
 from symmle.progress import report
 
 Array = NDArray[Any]
@@ -63,6 +64,7 @@ class End:
     condition: float = math.inf
     trail: Trail = field(default_factory=Trail)
     note: str = ""
+    looked: Any = None  # at a coincidence, what Lindsay's gradient says
 
 
 class Runner:
@@ -89,6 +91,12 @@ class Runner:
             p = len(self.coordinates)
             return math.nan, np.full(p, math.nan), np.full((p, p), math.nan)
         return self.rows.derivatives(theta)
+
+    def at(self, theta: Sequence[float], what: int) -> list[float]:
+        """l, the gradient and the upper half of the Hessian by `model.pairs`, or the last two alone."""
+        height, gradient, hessian = self.derivatives(theta)
+        slopes = [*gradient.tolist(), *(float(hessian[i, j]) for i, j in self.model.pairs)]
+        return [height, *slopes] if what == ALL else slopes
 
     def value(self, theta: Sequence[float]) -> float:
         return self.rows.value(theta) if self.is_allowed(theta) else math.nan
