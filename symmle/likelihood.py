@@ -10,6 +10,7 @@ from sympy import Abs, Add, Expr, FiniteSet, Interval, Symbol, Tuple, oo
 
 from symmle.algebra import Bounds, Facts, bounds_of_set, compile_expression, ends_of_range, is_close
 from symmle.declare.declaration import Declaration, SamplePart
+from symmle.end_rows import with_rows_at_ends
 from symmle.logarithm import open_logarithm, separate
 from symmle.sample import Count, Mean, Total
 from symmle.sampling import RandomPoints, as_numbers
@@ -176,7 +177,7 @@ def build_likelihood(declaration: Declaration) -> Likelihood:
     facts = facts_of(declaration)
     forms = []
     for part in declaration.samples:
-        opened = open_logarithm(part.density, facts)
+        opened = with_rows_at_ends(declaration, part, open_logarithm(part.density, facts), facts)
         terms = separate(opened, part.all_columns, frozenset(declaration.parameters), facts.members)
         forms.append(NormalForm(part, opened, tuple(terms)))
     return Likelihood(declaration, dict(declaration.parameters), tuple(forms), facts)

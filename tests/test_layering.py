@@ -18,6 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("record",),
     ("declare",),
     ("model", "reduction", "sampling", "logarithm", "inequalities"),
+    ("end_rows",),
     ("likelihood",),
     ("score", "family"),
     ("estimator",),

@@ -22,9 +22,6 @@ QUICK = (3, 4, 10, 14, 35, 39, 103, 110, 111, 112, 113, 115, 117, 118)
 TOLERANCE = 1e-6
 OPEN = {
     8: "the supremum, at t -> 1 and b -> 0 together, is no point that doubles hold: 2.898 is said, 4.006 is the limit",
-    28: "counts of 0 in F**a: the derivative at 0 is no number",
-    46: "counts of 0 in F**a: the derivative at 0 is no number",
-    55: "counts of 0 in exp(-1/x**a): the density at 0 is no number",
     70: "refused: no way to the supremum was found",
     157: "refused: no way to the supremum was found",
 }
