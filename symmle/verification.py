@@ -171,18 +171,20 @@ def _derivative(verifier: Verifier, step: Step) -> tuple[bool, str]:
     l = compile_expression(step.before[0])  # type: ignore[arg-type]
     claimed = [compile_expression(e) for e in step.after]  # type: ignore[arg-type]
     compared = 0
-    with mpmath.workdps(2 * DIGITS + 25):
-        for values, rows in verifier.points(3):
-            for p, g in zip(step.subject, claimed, strict=True):
-                slope = mpmath.diff(
-                    lambda t, p=p, values=values, rows=rows: l({**values, p: t}, rows), values[p]
-                )
-                if not is_close(slope, g(values, rows), DIGITS - 5):
-                    return (
-                        False,
-                        f"d/d{p} is {mpmath.nstr(slope, 12)}, not {mpmath.nstr(g(values, rows), 12)}",
+    for values, rows in verifier.points(3):
+        for p, g in zip(step.subject, claimed, strict=True):
+            for digits in (2 * DIGITS + 25, 20 * DIGITS):  # F(x + 1) - F(x) far out in the tail takes more
+                with mpmath.workdps(digits):
+                    slope = mpmath.diff(
+                        lambda t, p=p, values=values, rows=rows: l({**values, p: t}, rows), values[p]
                     )
+                    if not mpmath.isfinite(slope):
+                        continue
+                    value = g(values, rows)
+                    if not is_close(slope, value, DIGITS - 5):
+                        return False, f"d/d{p} is {mpmath.nstr(slope, 12)}, not {mpmath.nstr(value, 12)}"
                 compared += 1
+                break
     return compared > 0, f"equal to numeric derivatives at {compared} random points"
 
 

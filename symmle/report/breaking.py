@@ -45,8 +45,8 @@ def pieces_of(printer: TextbookPrinter, expression: Basic, room: float) -> list[
         sign = printer.relation_sign(expression)
         return [*pieces_of(printer, expression.lhs, room), *_before(sign, right)]
     text = printer.doprint(expression)
-    if width(text) <= room:
-        return [Piece(text)]
+    if width(text) <= room or (isinstance(expression, Mean) and printer.is_plain_mean(expression)):
+        return [Piece(text)]  # a bar is one piece, however wide
     if isinstance(expression, Mul | Mean) or (isinstance(expression, Pow) and falls(expression.exp)):
         return _product(printer, expression, room)
     if isinstance(expression, Pow):

@@ -78,3 +78,11 @@ def test_every_piece_of_a_wide_formula_fits(room: float) -> None:
         assert text.count("{") == text.count("}")
         assert text.count(r"\Bigl") == text.count(r"\Bigr")
         assert all(p.text.count(r"\left") == p.text.count(r"\right") for p in pieces)
+
+
+def test_a_wide_mean_under_a_bar_is_one_piece() -> None:
+    printer = TextbookPrinter(Names(samples=(cols,), bars=True))
+    wide = Mean(log(sum((a**k * x**k for k in range(9)), start=b)), cols)
+    for expression in (wide, a * wide, wide / b):
+        pieces = pieces_of(printer, expression, 12.0)
+        assert sum(r"\overline" in p.text for p in pieces) == 1
