@@ -184,6 +184,15 @@ def read_table(
     return Table(tuple(samples), getattr(model, "name", "") or "")
 
 
+def table_of_column(model: Any, column: Symbol, values: Array) -> Table:
+    """One column of doubles, known to be finite and in the support, as the one sample of a model."""
+    sample = Sample({column: values}, None, float(len(values)), len(values))
+    sample.minimum = ByColumn(sample.columns, _smallest)
+    sample.maximum = ByColumn(sample.columns, _largest)
+    sample.pivot = ByColumn(sample.columns, _middle)
+    return Table((sample,), getattr(model, "name", "") or "")
+
+
 def _needed(declaration: Declaration) -> list[str]:
     """The columns that must be given: all but lags."""
     lags = {lag.name for lag in declaration.lags}

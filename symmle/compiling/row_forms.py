@@ -100,13 +100,15 @@ def _lines(e: Expr, columns: set[Symbol], known: list[Expr]) -> Expr:
 
     e = e.replace(small, canonical)
     return e.replace(
-        lambda n: n.func == log1p_ and n.args[0].has(Add), lambda n: log(canonical(1 + n.args[0]))
+        lambda n: n.func == log1p_ and n.args[0].has(Add),
+        lambda n: _opened_log(log(canonical(1 + n.args[0])), columns),
     )
 
 
 def _opened_log(e: Expr, columns: set[Symbol]) -> Expr:
+    """log(c u) as log c + log u for c > 0 free of data: where u < 0 neither is a number."""
     outside, inside = e.args[0].as_independent(*columns, as_Add=False)
-    if outside.free_symbols and outside.is_positive and inside.is_positive:
+    if outside.free_symbols and outside.is_positive:
         return log(outside) + log(inside)  # type: ignore[no-any-return]
     return e
 

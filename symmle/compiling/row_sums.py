@@ -151,8 +151,6 @@ class RowSums:
             return [], [known[k] for k in range(self.statistics)], sums
         rows = len(columns[0])
         keeping, found = self.keeping(left), [np.empty(rows) for _ in self._kept_names]
-        fixed = [*constants, *keeping.scalars(constants)]
-        numbers = [] if program is None or theta is None else [*theta, *program.scalars(theta)]
 
         def work(low: int, high: int) -> list[float]:
             part = [c[low:high] for c in columns]
@@ -165,7 +163,10 @@ class RowSums:
             return sums
 
         steps = keeping.steps + (0 if program is None else program.steps)
-        sums = _over_blocks(work, rows, steps)
+        with np.errstate(all="ignore"):
+            fixed = [*constants, *keeping.scalars(constants)]
+            numbers = [] if program is None or theta is None else [*theta, *program.scalars(theta)]
+            sums = _over_blocks(work, rows, steps)
         statistics = {**known, **dict(zip(left, sums, strict=False))}
         return found, [statistics[k] for k in range(self.statistics)], sums[len(left) :]
 
@@ -181,15 +182,33 @@ class RowSums:
         if self.size == 0 or (which is not None and not len(which)):
             return []
         program = self.program(which)
-        with np.errstate(all="ignore"):
-            numbers = [*theta, *program.scalars(theta)]
 
         def work(low: int, high: int) -> list[float]:
             w = None if weights is None else weights[low:high]
             arrays = (*(c[low:high] for c in columns), *(k[low:high] for k in kept))
             return program.block(w, *arrays, *numbers)[1]  # type: ignore[no-any-return]
 
-        return _over_blocks(work, len(columns[0]), program.steps)
+        with np.errstate(all="ignore"):
+            numbers = [*theta, *program.scalars(theta)]
+            return _over_blocks(work, len(columns[0]), program.steps)
+
+    def bound(
+        self, columns: Sequence[Array], kept: Sequence[Array], weights: Array | None, which: Sequence[int]
+    ) -> Callable[[Sequence[float]], Sequence[float]] | None:
+        """The sums of some functions at theta, all else looked up before; None for rows that make several blocks.
+
+        Few rows cost less than what leads to them. The caller sees to it that NumPy does not warn.
+        """
+        if not len(which):
+            return lambda point: ()
+        program = self.program(which)
+        block, ahead = getattr(program.block, "__wrapped__", None), program.ahead
+        if block is None or len(columns[0]) > _rows_of_block(len(columns[0]), program.steps):
+            return None
+        arrays = (weights, *columns, *kept)
+        if ahead is None:
+            return lambda point: block(*arrays, *point)  # type: ignore[no-any-return]
+        return lambda point: block(*arrays, *point, *ahead(*point))  # type: ignore[no-any-return]
 
     def rowwise_kept(
         self, columns: Sequence[Array], constants: Sequence[float]
@@ -217,14 +236,20 @@ class RowSums:
         return program.block(None, *columns, *kept, *numbers)[0]  # type: ignore[no-any-return]
 
     def at_many(
-        self, columns: Sequence[Array], kept: Sequence[Array], points: Array, which: Sequence[int]
+        self,
+        columns: Sequence[Array],
+        kept: Sequence[Array],
+        weights: Array | None,
+        points: Array,
+        which: Sequence[int],
     ) -> Array:
-        """The sums without weights at many theta, rows of `points`: for few rows."""
+        """The sums at many theta, rows of `points`: for few rows."""
         theta = [points[:, k : k + 1] for k in range(points.shape[1])]
         with np.errstate(all="ignore"):
             values = self.rowwise(columns, kept, theta, which=which)
             shape = (len(points), len(columns[0]))
-            return np.array([np.broadcast_to(v, shape).sum(axis=1) for v in values])
+            values = [np.broadcast_to(v, shape) for v in values]
+            return np.array([v.sum(axis=1) if weights is None else v @ weights for v in values])
 
     def sources(self) -> list[tuple[str, Callable[..., Any]]]:
         """The compiled functions with what each does."""
@@ -281,10 +306,8 @@ def _cut(found: Sequence[Any], cut: int) -> tuple[Sequence[Any], list[float]]:
 
 
 def _dot(w: Array | None, a: Any, b: Any) -> float:
-    if w is not None:
-        return _total(w, a * b)
-    if np.ndim(a) != 1 or np.ndim(b) != 1:  # a factor turned out to be the same for all rows
-        return _total(None, a * b)
+    if w is not None or type(a) is not np.ndarray or type(b) is not np.ndarray:
+        return _total(w, a * b)  # a factor may be the same for all rows
     return a.dot(b) if a.size <= SHORT else _product(a, b)  # type: ignore[no-any-return]
 
 
@@ -307,15 +330,18 @@ def _product(a: Array, b: Array) -> float:
 
 
 def _over_blocks(work: Callable[[int, int], list[float]], rows: int, steps: int) -> list[float]:
-    """The sums of what `work` gives for every block of rows; the same for any number of threads."""
-    size = min(ROWS, max(rows // 4, SHORT)) if steps < MANY_STEPS else FEW_ROWS
+    """The sums of what `work` gives for every block of rows; the same for any number of threads.
 
-    def guarded(low: int) -> list[float]:
+    The caller sees to it that NumPy does not warn.
+    """
+    size = _rows_of_block(rows, steps)
+
+    def guarded(low: int) -> list[float]:  # a thread has its own state of errors
         with np.errstate(all="ignore"):
             return work(low, min(low + size, rows))
 
     if rows <= size:
-        return list(map(float, guarded(0)))
+        return work(0, rows)
     threads = threads_now() if rows >= ROWS_OF_TWO else 1
     if threads > 1:
         share = -(-rows // (size * threads)) * size
@@ -325,9 +351,12 @@ def _over_blocks(work: Callable[[int, int], list[float]], rows: int, steps: int)
 
         parts = [p for found in _pool(threads).map(run, range(0, rows, share)) for p in found]
     else:
-        with np.errstate(all="ignore"):
-            parts = [work(low, min(low + size, rows)) for low in range(0, rows, size)]
+        parts = [work(low, min(low + size, rows)) for low in range(0, rows, size)]
     return [_exact(p) for p in zip(*parts, strict=True)]
+
+
+def _rows_of_block(rows: int, steps: int) -> int:
+    return min(ROWS, max(rows // 4, SHORT)) if steps < MANY_STEPS else FEW_ROWS
 
 
 @contextmanager

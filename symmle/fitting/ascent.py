@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from symmle.fitting.coordinates import Coordinate
-from symmle.fitting.surface_sums import SumsOnRows
+from symmle.fitting.small_matrices import Matrix, Vector, eigenvalues_of, inverse_of, product, times
+from symmle.fitting.surface_sums import ALL, CURVES, VALUE, SumsOnRows
 from symmle.progress import report
 
 Array = NDArray[Any]
@@ -32,9 +33,13 @@ CLOSE, CLOSEST = (
 
 LONGEST, WIDEST = 2.0, 5.0  # of a step, in logarithms and in standard deviations of one observation
 
+UNSURE = 1.0  # length of a step after which l alone is looked at before its derivatives
+
 STILL = 0.05  # in free coordinates: a step this long is no end, however little l would rise by it
 
 BEND = 1e-11  # least eigenvalue of the scaled Hessian
+
+MET = 0.5  # standard deviations of one observation from a known end, where l bends down: an ascent ends there
 
 
 @dataclass
@@ -49,53 +54,45 @@ class Ascent:
     curve: Array | None = None  # the Hessian of l per observation in free coordinates
 
 
-class _Free:
-    """l per observation as a function of free coordinates."""
+class Free:
+    """l per observation as a function of free coordinates, in plain numbers: NumPy takes longer for so few."""
 
     def __init__(self, sums: SumsOnRows, coordinates: Sequence[Coordinate]):
         self.sums, self.coordinates = sums, coordinates
         self.n = max(sums.n, 1.0)
+        self.pairs = sums.model.pairs
 
-    def theta(self, t: Array) -> list[float]:
-        return [c.value(v) for c, v in zip(self.coordinates, t.tolist(), strict=True)]
+    def theta(self, t: Vector) -> list[float]:
+        return [c.value(v) for c, v in zip(self.coordinates, t, strict=True)]
 
-    def slopes(self, t: Array) -> Array | None:
-        """The gradient, or None where it is not finite."""
-        theta = self.theta(t)
-        return self._in_free(self.sums.slopes(theta), None, theta)[0]
-
-    def curves(self, t: Array) -> tuple[Array, Array] | None:
+    def curves(self, t: Vector) -> tuple[Vector, Matrix] | None:
         """Gradient and Hessian, or None where one is not finite."""
         theta = self.theta(t)
-        g, h = self._in_free(*self.sums.curves(theta), theta)
-        return None if g is None or h is None else (g, h)
+        return self._in_free(self.sums.at(theta, CURVES), theta)
 
-    def at(self, t: Array) -> tuple[float, Array, Array] | None:
+    def at(self, t: Vector) -> tuple[float, Vector, Matrix] | None:
         """l, gradient and Hessian, or None where one is not finite."""
         theta = self.theta(t)
-        height, gradient, hessian = self.sums.derivatives(theta)
-        g, h = self._in_free(gradient, hessian, theta)
-        return None if g is None or h is None or not math.isfinite(height) else (height, g, h)
+        height, *rest = self.sums.at(theta, ALL)
+        found = self._in_free(rest, theta) if math.isfinite(height) else None
+        return None if found is None else (height, *found)
 
-    def _in_free(
-        self, gradient: Array, hessian: Array | None, theta: list[float]
-    ) -> tuple[Array | None, Array | None]:
+    def is_lower(self, t: Vector, height: float) -> bool:
+        """Whether l is below `height`, or nothing, at t: a third of the work of `at`."""
+        return not self.sums.at(self.theta(t), VALUE)[0] >= height
+
+    def _in_free(self, plain: list[float], theta: list[float]) -> tuple[Vector, Matrix] | None:
+        if not math.isfinite(sum(map(abs, plain))):
+            return None
+        p, n = len(theta), self.n
         slopes = [c.slopes(v) for c, v in zip(self.coordinates, theta, strict=True)]
-        n, plain = self.n, gradient.tolist()
-        g = [d * first / n for d, (first, _) in zip(plain, slopes, strict=True)]
-        if not all(map(math.isfinite, g)):
-            return None, None
-        if hessian is None:
-            return np.array(g), None
-        h = [
-            [v * first * other / n for v, (other, _) in zip(row, slopes, strict=True)]
-            for row, (first, _) in zip(hessian.tolist(), slopes, strict=True)
-        ]
-        for k, (d, (_, second)) in enumerate(zip(plain, slopes, strict=True)):
-            h[k][k] += d * second / n
-        if not all(math.isfinite(v) for row in h for v in row):
-            return None, None
-        return np.array(g), np.array(h)
+        g = [d * first / n for d, (first, _) in zip(plain, slopes, strict=False)]
+        h = [[0.0] * p for _ in range(p)]
+        for (i, j), v in zip(self.pairs, plain[p:], strict=True):
+            h[i][j] = h[j][i] = v * slopes[i][0] * slopes[j][0] / n
+        for k, (_, second) in enumerate(slopes):
+            h[k][k] += plain[k] * second / n
+        return (g, h) if math.isfinite(sum(g) + sum(map(sum, h))) else None
 
 
 def climb(
@@ -105,17 +102,33 @@ def climb(
     close: float,
     subsample: SumsOnRows | None = None,
     stage: str = "",
+    known: Sequence[Ascent] = (),
 ) -> Ascent | None:
     """Newton's method in free coordinates, each step an ascent; None where it does not end at a maximum inside.
 
     With a subsample the step goes to the root of the score with its curvature taken from there:
     g(t + s) ~ g(t) + H s + [g_sub(t + s) - g_sub(t) - H_sub s], so that the error of a step is that of Newton's
     times the sampling error of the subsample (Jordan, Lee and Yang 2019, section 2).
+
+    Where l bends down by one of the `known` ends, that end is what is returned.
     """
-    free = _Free(sums, coordinates)
-    guide = None if subsample is None else _Free(subsample, coordinates)
+    with np.errstate(all="ignore"):
+        return _climb(sums, coordinates, theta, close, subsample, stage, known)
+
+
+def _climb(
+    sums: SumsOnRows,
+    coordinates: Sequence[Coordinate],
+    theta: Sequence[float],
+    close: float,
+    subsample: SumsOnRows | None,
+    stage: str,
+    known: Sequence[Ascent],
+) -> Ascent | None:
+    free = Free(sums, coordinates)
+    guide = None if subsample is None else Free(subsample, coordinates)
     try:
-        t = np.array([c.at(v) for c, v in zip(coordinates, theta, strict=True)])
+        t = [c.at(v) for c, v in zip(coordinates, theta, strict=True)]
     except ValueError:
         return None
     here = free.at(t)
@@ -126,81 +139,96 @@ def climb(
         height, g, h = here
         if stage:
             report(stage, step, height, sums.model.parameters, free.theta(t))
-        values, inverse = _inverse(h)
-        move = inverse @ g
-        length = math.sqrt(max(float(g @ move), 0.0))  # per observation, in units of its own spread
-        bent = bool(values[-1] < -BEND)
+        bent, inverse = inverse_of(h, BEND)
+        if bent and known:
+            met = next((e for e in known if e.height >= height and distance(coordinates, e, t) < MET), None)
+            if met is not None:
+                return met
+        move = times(inverse, g)
+        length = math.sqrt(max(product(g, move), 0.0))  # per observation, in units of its own spread
         guided = guide is not None and bent and length < GUIDED
         if guided:
-            move = _guided(guide, t, g, inverse, move)  # type: ignore[arg-type]
-        still = close > CLOSE or _is_still(move, ended)
+            move = guided_step(guide, t, g, inverse, move)  # type: ignore[arg-type]
+        still = close > CLOSE or is_still(move, ended)
         if still and length < (CLOSE_GUIDED if guided else close):
-            if not bent or _is_far(t, ended):
+            if not bent or is_far(t, ended):
                 return None
-            return Ascent(free.theta(t + move), height, step, float(np.abs(g).max()), _condition(values), h)
+            return Ascent(
+                free.theta(moved(t, move)), height, step, max(map(abs, g)), condition_of(h), np.array(h)
+            )
         longest = max((abs(move[k]) for k in ended), default=0.0)
         share = min(1.0, LONGEST / max(longest, 1e-300), WIDEST / max(length, 1e-300))
-        move = move if share == 1.0 else move * share
+        least = height - 1e-12 * abs(height)
+        unsure = length > UNSURE
         for _ in range(30):
-            there = free.at(t + move)
-            if there is not None and there[0] >= height - 1e-12 * abs(height):
-                break
-            move = move / 4
+            if not (unsure and free.is_lower(moved(t, move, share), least)):
+                there = free.at(moved(t, move, share))
+                if there is not None and there[0] >= least:
+                    break
+            share, unsure = share / 4, True
         else:
             return None
-        t, here = t + move, there
-        if _is_far(t, ended):
+        t, here = moved(t, move, share), there
+        if is_far(t, ended):
             return None
     return None
 
 
-def _is_still(move: Array, ended: list[int]) -> bool:
+def moved(t: Vector, move: Vector, share: float = 1.0) -> Vector:
+    """t + share * move."""
+    return [a + share * b for a, b in zip(t, move, strict=True)]
+
+
+def is_still(move: Vector, ended: list[int]) -> bool:
     """Whether a step is short in logarithms: on the way to infinity a flat likelihood keeps steps of length 1."""
     return all(abs(move[k]) < STILL for k in ended)
 
 
-def _is_far(t: Array, ended: list[int]) -> bool:
+def is_far(t: Vector, ended: list[int]) -> bool:
+    """Whether a coordinate is near an end of its domain, as doubles go."""
     return any(abs(t[k]) > FAR for k in ended)
 
 
-def _inverse(h: Array) -> tuple[Array, Array]:
-    """The eigenvalues of the scaled Hessian, and the inverse of -h with all of them made positive."""
-    if len(h) == 2:  # without the linear algebra library, which takes longer than many a pass
-        (a, b), (_, c) = h.tolist()
-        if a < 0 and c < 0 and b * b < (1 - 1e-8) * a * c:
-            r = abs(b) / math.sqrt(a * c)
-            det = a * c - b * b
-            return np.array([-1 - r, -1 + r]), np.array([[-c / det, b / det], [b / det, -a / det]])
-    size = np.sqrt(np.maximum(np.abs(h.diagonal()), 1e-300))
-    scale = size[:, None] * size
-    values, vectors = np.linalg.eigh(h / scale)
-    flipped = np.maximum(np.abs(values), 1e-8)
-    return values, (vectors / flipped) @ vectors.T / scale
+def condition_of(h: Matrix) -> float:
+    """The condition number of the scaled Hessian."""
+    sizes = np.abs(eigenvalues_of(h))
+    return float(sizes.max() / max(sizes.min(), 1e-300))
 
 
-def _condition(values: Array) -> float:
-    return float(np.abs(values).max() / max(np.abs(values).min(), 1e-300))
+def distance(coordinates: Sequence[Coordinate], end: Ascent, t: Vector) -> float:
+    """How far free coordinates are from an end, in standard deviations of one observation."""
+    if end.curve is None:
+        return math.inf
+    try:
+        apart = [c.at(a) - b for c, a, b in zip(coordinates, end.theta, t, strict=True)]
+    except ValueError:  # an end of a domain
+        return math.inf
+    return math.sqrt(max(-product(apart, times(end.curve.tolist(), apart)), 0.0))
 
 
-def _guided(guide: _Free, t: Array, g: Array, inverse: Array, move: Array, close: float = 1e-5) -> Array:
+def guided_step(
+    guide: Free, t: Vector, g: Vector, inverse: Matrix, move: Vector, close: float = 1e-5
+) -> Vector:
     """The step with the curvature of the score taken from a subsample; Newton's own where that does not help."""
     start = guide.at(t)
     if start is None:
         return move
-    found = move
+    found, size = move, max(map(abs, move))
     for _ in range(3):
-        there = guide.at(t + found)
+        there = guide.at(moved(t, found))
         if there is None:
             return move
-        rest = there[1] - start[1] - start[2] @ found
-        better = inverse @ (g + rest)
-        if not np.isfinite(better).all() or np.abs(better - move).max() > 0.5 * np.abs(move).max():
+        bent = times(start[2], found)
+        rest = [a + b - c - d for a, b, c, d in zip(g, there[1], start[1], bent, strict=True)]
+        better = times(inverse, rest)
+        apart = max(abs(a - b) for a, b in zip(better, move, strict=True))
+        if not apart <= 0.5 * size:
             return move
-        settled = np.abs(better - found).max() <= close * np.abs(move).max()
+        settled = max(abs(a - b) for a, b in zip(better, found, strict=True)) <= close * size
         found = better
         if settled:
             break
     return found
 
 
-__all__ = ["Ascent", "climb"]
+__all__ = ["Ascent", "Free", "climb"]

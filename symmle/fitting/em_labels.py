@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sympy import Symbol
 
 from symmle.fitting.em_rows import BranchLikelihood
-from symmle.fitting.surface_sums import _scalar_function
+from symmle.fitting.surface_sums import scalar_function
 
 MOST_TRIED = 5  # own parameters of a branch that are paired in every order
 
@@ -65,7 +65,7 @@ class Weights:
     def __init__(self, model: BranchLikelihood):
         weights = [b.weight for b in model.problem.branches]
         self.model = model
-        self._values = _scalar_function([*model.parameters, *model.constants], [], weights)
+        self._values = scalar_function([*model.parameters, *model.constants], [], weights)
         densities = [b.density for b in model.problem.branches]
         self.own = [
             i

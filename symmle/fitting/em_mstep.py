@@ -18,7 +18,7 @@ from sympy import Dummy, Expr, S, Symbol
 from symmle.compiling.kernels import row_kernel
 from symmle.fitting.coordinates import Coordinate
 from symmle.fitting.em_rows import BranchesOnRows, BranchLikelihood
-from symmle.fitting.surface_sums import _scalar_function
+from symmle.fitting.surface_sums import scalar_function
 from symmle.sample import Count, LinearStatistic, Maximum, Mean, Median, Minimum, Quantile, SampleOperator
 
 Array = NDArray[Any]
@@ -66,7 +66,7 @@ class MStep:
         ordered = sorted(self._operators.values(), key=lambda k: k.stage)
         self._ordered = ordered
         inputs = [k.name for k in ordered]
-        self._scalars = _scalar_function(model.constants, inputs, bodies) if bodies else None
+        self._scalars = scalar_function(model.constants, inputs, bodies) if bodies else None
 
     @property
     def is_closed(self) -> bool:

@@ -14,6 +14,7 @@ from symmle.errors import DataError, NotConvergedError, SymmleError
 from symmle.fitting.em_options import EmOptions, running_em
 from symmle.fitting.em_result import result_of
 from symmle.fitting.ends import ends_between, fit_at_ends
+from symmle.fitting.from_means import fitted_from_means
 from symmle.fitting.large import sums_on_the_way
 from symmle.fitting.plan import Plan, plan_of
 from symmle.fitting.plan import _contains as domain_contains
@@ -117,6 +118,11 @@ def fit_derivation(
     NotConvergedError
         The callback ended the fit; `.result` has the last point.
     """
+    asked = (weights, fixed, start, by, threads, bounds, callback, init, restarts, labels)
+    if not any(a is not None for a in asked) and (method, missing, assignment) == ("auto", "error", "soft"):
+        quick = fitted_from_means(plan_of(derivation), data)
+        if quick is not None:
+            return quick
     if method not in METHODS:
         raise ValueError(f"Expected method to be one of {', '.join(METHODS)}, got {method!r}.")
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):

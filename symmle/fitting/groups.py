@@ -314,7 +314,7 @@ class _Grouped:
     def curves(self, theta: Sequence[Array]) -> tuple[list[Array], dict[tuple[int, int], Array]]:
         """The derivatives of l by each parameter, and by each pair of them."""
         outputs, p = self._at(theta, CURVES), len(theta)
-        return outputs[:p], dict(zip(self.model._pairs, outputs[p:], strict=True))
+        return outputs[:p], dict(zip(self.model.pairs, outputs[p:], strict=True))
 
     def _at(self, theta: Sequence[Array], what: int) -> list[Array]:
         needed = self.form.needed[what]
@@ -334,7 +334,7 @@ class _Grouped:
         p = len(theta)
         gradient = np.stack(outputs[1 : p + 1], axis=1)
         hessian = np.empty((self.groups, p, p))
-        for (i, j), h in zip(self.model._pairs, outputs[p + 1 :], strict=True):
+        for (i, j), h in zip(self.model.pairs, outputs[p + 1 :], strict=True):
             hessian[:, i, j] = hessian[:, j, i] = h
         return outputs[0], gradient, hessian
 

@@ -23,13 +23,13 @@ from symmle.fitting.ascent import (
     CLOSEST,
     GUIDED,
     Ascent,
-    _condition,
-    _Free,
-    _guided,
-    _inverse,
-    _is_far,
-    _is_still,
+    Free,
     climb,
+    condition_of,
+    guided_step,
+    is_far,
+    is_still,
+    moved,
 )
 from symmle.fitting.coordinates import Coordinate
 from symmle.fitting.large_starts import (
@@ -39,13 +39,16 @@ from symmle.fitting.large_starts import (
     MORE,
     ROUGH,
     STARTS,
+    TRIED,
     _are_one,
     _drawn,
+    _first,
     _search,
     _trials,
     compressed,
 )
 from symmle.fitting.plan import Plan
+from symmle.fitting.small_matrices import inverse_of, product, times
 from symmle.fitting.solution import Solution
 from symmle.fitting.surface_sums import LikelihoodSums, SumsOnRows, rows_of
 from symmle.progress import report
@@ -81,11 +84,13 @@ def solve_large(
     close = CLOSEST if table.rows <= CHEAP else CLOSE
     left = sum(len(columns[0]) for columns, _, _ in rows)
     if model.is_separable or left <= MANY:  # a pass costs nothing, or is none
-        ends = _search(full, coordinates, trials, starts, close if starts == 1 else ROUGH)
+        thin = None if model.is_separable or left <= FEW else model.on(_first(few, TRIED), numbers)
+        ends = _search(full, coordinates, trials, starts, close if starts == 1 else ROUGH, thin)
         if starts > 1:
             ends = [e for s in ends if (e := climb(full, coordinates, s.theta, close, stage="all rows"))]
         return _best(plan, table, constants, coordinates, ends, full)
-    found = _search(model.on(few, numbers), coordinates, trials, starts)
+    thin = model.on(_first(few, TRIED), numbers)
+    found = _search(model.on(few, numbers), coordinates, trials, starts, tried_on=thin)
     if left <= 3 * MANY:  # a subsample would save nothing
         ends = [e for s in found if (e := climb(full, coordinates, s.theta, close, stage="all rows"))]
         return _best(plan, table, constants, coordinates, ends, full)
@@ -214,8 +219,8 @@ def _finish(
     full: SumsOnRows, subsample: SumsOnRows, coordinates: Sequence[Coordinate], theta: list[float]
 ) -> Ascent | None:
     """The maximum on all rows from that of a subsample, by two passes, each step guided by the subsample."""
-    free, guide = _Free(full, coordinates), _Free(subsample, coordinates)
-    t = np.array([c.at(v) for c, v in zip(coordinates, theta, strict=True)])
+    free, guide = Free(full, coordinates), Free(subsample, coordinates)
+    t = [c.at(v) for c, v in zip(coordinates, theta, strict=True)]
     ended = [k for k, c in enumerate(coordinates) if c.is_bounded]
     for step in range(1, 5):
         there = free.curves(t)
@@ -223,15 +228,15 @@ def _finish(
             break
         g, h = there
         report("all rows", step, math.nan, full.model.parameters, free.theta(t))
-        values, inverse = _inverse(h)
-        move = inverse @ g
-        length = math.sqrt(max(float(g @ move), 0.0))
-        if values[-1] >= -BEND or length > GUIDED or _is_far(t, ended):
+        bent, inverse = inverse_of(h, BEND)
+        move = times(inverse, g)
+        length = math.sqrt(max(product(g, move), 0.0))
+        if not bent or length > GUIDED or is_far(t, ended):
             break
         theta = free.theta(t)
-        t = t + _guided(guide, t, g, inverse, move, 1e-3 if step == 1 else 1e-5)
-        if length < CLOSE_GUIDED and _is_still(move, ended):
-            return Ascent(free.theta(t), math.nan, step, float(np.abs(g).max()), _condition(values), h)
+        t = moved(t, guided_step(guide, t, g, inverse, move, 1e-3 if step == 1 else 1e-5))
+        if length < CLOSE_GUIDED and is_still(move, ended):
+            return Ascent(free.theta(t), math.nan, step, max(map(abs, g)), condition_of(h), np.array(h))
     return climb(full, coordinates, theta, CLOSE, subsample, "all rows")
 
 

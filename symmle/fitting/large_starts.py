@@ -8,13 +8,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from symmle.fitting.ascent import Array, Ascent, climb
+from symmle.fitting.ascent import Array, Ascent, climb, distance
 from symmle.fitting.coordinates import Coordinate
 from symmle.fitting.surface_sums import Rows, SumsOnRows
 
 FEW, MANY, MORE = 256, 4096, 16384  # rows of the search, and of the subsample for small and large tables
 
 TRIALS, MOST_TRIALS = 64, 128  # points to start from: drawn, or all combinations where these are few
+
+TRIED = 64  # rows on which they are compared: more points lead nearer than more rows
 
 STARTS = 4  # starts of the search where nothing proves that there is one maximum
 
@@ -64,6 +66,14 @@ def _drawn(rows: Rows, count: int, random: np.random.Generator, ends: bool = Fal
     return found
 
 
+def _first(rows: Rows, count: int) -> Rows:
+    """The first rows of what was drawn."""
+    return [
+        ([c[:count] for c in columns], None if w is None else w[:count], float(min(len(columns[0]), count)))
+        for columns, w, _ in rows
+    ]
+
+
 def _trials(coordinates: Sequence[Coordinate], rows: Rows, random: np.random.Generator) -> Array:
     """Points to start from: each parameter at magnitudes that the data suggest, in random combinations."""
     places, sizes = [0.0], [1.0, 0.3, 3.0]
@@ -93,15 +103,21 @@ def _trials(coordinates: Sequence[Coordinate], rows: Rows, random: np.random.Gen
         choices.append(sorted(set(options)))
     if math.prod(len(c) for c in choices) <= MOST_TRIALS:
         return np.array(list(itertools.product(*choices)))
-    picked = [random.integers(0, len(c), TRIALS) for c in choices]
+    count = TRIALS if len(choices) < 3 else 4 * TRIALS
+    picked = [random.integers(0, len(c), count) for c in choices]
     return np.stack([np.array(c)[k] for c, k in zip(choices, picked, strict=True)], axis=1)
 
 
 def _search(
-    sums: SumsOnRows, coordinates: Sequence[Coordinate], trials: Array, starts: int, close: float = ROUGH
+    sums: SumsOnRows,
+    coordinates: Sequence[Coordinate],
+    trials: Array,
+    starts: int,
+    close: float = ROUGH,
+    tried_on: SumsOnRows | None = None,
 ) -> list[Ascent]:
     """The distinct ends of ascents from the best of the trials; where two end together, that one alone."""
-    heights = sums.values_at_many(trials)
+    heights = (tried_on or sums).values_at_many(trials)
     order = [int(k) for k in np.argsort(np.where(np.isfinite(heights), -heights, math.inf), kind="stable")]
     order = [k for k in order if math.isfinite(heights[k])]
     found: list[Ascent] = []
@@ -112,7 +128,7 @@ def _search(
             break
         order.remove(k)
         tried += 1
-        end = climb(sums, coordinates, trials[k].tolist(), close)
+        end = climb(sums, coordinates, trials[k].tolist(), close, known=found)
         if end is None:
             continue
         reached += 1
@@ -136,13 +152,10 @@ def _are_one(coordinates: Sequence[Coordinate], one: Ascent, other: Ascent) -> b
 
 def _distance(coordinates: Sequence[Coordinate], end: Ascent, theta: Sequence[float]) -> float:
     """How far a point is from an end, in standard deviations of one observation."""
-    if end.curve is None:
-        return math.inf
     try:
-        apart = np.array([c.at(a) - c.at(b) for c, a, b in zip(coordinates, end.theta, theta, strict=True)])
+        return distance(coordinates, end, [c.at(v) for c, v in zip(coordinates, theta, strict=True)])
     except ValueError:  # an end of a domain
         return math.inf
-    return math.sqrt(max(float(-apart @ end.curve @ apart), 0.0))
 
 
 __all__ = ["compressed"]

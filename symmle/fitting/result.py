@@ -37,11 +37,13 @@ class FitResult:
         (or the members of a finite set); empty where the maximum is one point.
     """
 
-    def __init__(self, derivation: Any, table: Table, solution: Solution):
+    def __init__(
+        self, derivation: Any, table: Table, solution: Solution, estimates: dict[str, float] | None = None
+    ):
         self.derivation = derivation
         self.table = table
         self.solution = solution
-        self.estimates: dict[str, float] = as_doubles(plan_of(derivation), solution.values)
+        self.estimates: dict[str, float] = estimates or as_doubles(plan_of(derivation), solution.values)
         self.method = solution.method
         self.iterations = solution.iterations
         self.boundary = solution.boundary

@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -72,10 +73,10 @@ class LikelihoodSums:
         self.parameters, self.constants = tuple(parameters), tuple(constants)
         self._known = (*self.parameters, *self.constants)
         free = set(parameters)
-        self._pairs = list(itertools.combinations_with_replacement(range(len(parameters)), 2))
+        self.pairs = list(itertools.combinations_with_replacement(range(len(parameters)), 2))
         height: list[Expr] = []
         slopes: list[list[Expr]] = [[] for _ in parameters]
-        bends: list[list[Expr]] = [[] for _ in self._pairs]
+        bends: list[list[Expr]] = [[] for _ in self.pairs]
         self.forms: list[_Form] = []
         tables: list[_Sums] = []
         for form in likelihood.forms:
@@ -84,7 +85,7 @@ class LikelihoodSums:
             mine: tuple[list[Expr], list[list[Expr]], list[list[Expr]]] = (
                 [],
                 [[] for _ in parameters],
-                [[] for _ in self._pairs],
+                [[] for _ in self.pairs],
             )
             for c, g in form.terms:
                 if not g.free_symbols & set(columns):  # n times a function of parameters
@@ -97,7 +98,7 @@ class LikelihoodSums:
                 mine[0].append(c * total)
                 for i, p in enumerate(parameters):
                     mine[1][i] += [c.diff(p) * total, c * summed.get(p, S.Zero)]
-                for k, (i, j) in enumerate(self._pairs):
+                for k, (i, j) in enumerate(self.pairs):
                     p, q = parameters[i], parameters[j]
                     second = sums.of(first[p].diff(q)) if p in first else S.Zero
                     mine[2][k] += [
@@ -146,7 +147,7 @@ class LikelihoodSums:
             outputs = [self._height] if what in (VALUE, ALL) else []
             outputs += [Add(*s) for s in self._slopes] if what >= SLOPES else []
             outputs += [Add(*b) for b in self._bends] if what >= CURVES else []
-            self._made[what] = _scalar_function(self._known, self._inputs(what), outputs)
+            self._made[what] = scalar_function(self._known, self._inputs(what), outputs)
         return self._made[what]
 
     def on(self, rows: Rows, constants: Sequence[float]) -> SumsOnRows:
@@ -163,43 +164,44 @@ class SumsOnRows:
         self._kept: list[list[Array]] | None = None
         self._fixed: list[list[float]] = []
         self._totals: list[dict[int, float]] = [{} for _ in rows]
+        self._bound: dict[int, list[Callable[[list[float]], Sequence[float]]]] = {}
 
     def value(self, theta: Sequence[float]) -> float:
         """l(theta); nan where a row has none."""
-        return self._at(theta, VALUE)[0]
+        return self.at(theta, VALUE)[0]
 
     def slopes(self, theta: Sequence[float]) -> Array:
         """The gradient of l at theta."""
-        return np.array(self._at(theta, SLOPES))
+        return np.array(self.at(theta, SLOPES))
 
     def curves(self, theta: Sequence[float]) -> tuple[Array, Array]:
         """The gradient and the Hessian of l at theta."""
-        return self._split(self._at(theta, CURVES))
+        return self._split(self.at(theta, CURVES))
 
     def derivatives(self, theta: Sequence[float]) -> tuple[float, Array, Array]:
         """l, its gradient and its Hessian at theta."""
-        found = self._at(theta, ALL)
+        found = self.at(theta, ALL)
         return found[0], *self._split(found[1:])
 
     def _split(self, found: list[float]) -> tuple[Array, Array]:
         p = len(self.model.parameters)
         hessian = np.empty((p, p))
-        for (i, j), h in zip(self.model._pairs, found[p:], strict=True):
+        for (i, j), h in zip(self.model.pairs, found[p:], strict=True):
             hessian[i, j] = hessian[j, i] = h
         return np.array(found[:p]), hessian
 
     def values_at_many(self, points: Array) -> Array:
-        """l without weights at many theta, rows of `points`, up to a factor where rows have weights: for few rows."""
+        """l at many theta, rows of `points`: for few rows."""
         self._prepare()
         known = np.tile(np.array(self.constants, dtype=float), (len(points), 1))
         points = np.column_stack([points, known]) if self.constants else points
         inputs: list[Any] = []
-        for form, (columns, _, n), fixed, kept in zip(
+        for form, (columns, weights, n), fixed, kept in zip(
             self.model.forms, self.rows, self._fixed, self._kept or [], strict=True
         ):
             inputs += [n, *fixed]
             if form.needed[VALUE]:
-                inputs += list(form.sums.at_many(columns, kept, points, form.needed[VALUE]))
+                inputs += list(form.sums.at_many(columns, kept, weights, points, form.needed[VALUE]))
         with np.errstate(all="ignore"):
             try:
                 found = self.model.outer(VALUE)(*points.T, *inputs)[0]
@@ -226,9 +228,19 @@ class SumsOnRows:
             self.passes += not any(self._totals) and any(form.sums.keeps for form in self.model.forms)
             self._kept, self._fixed = [m[0] for m in made], [m[1] for m in made]
 
-    def _at(self, theta: Sequence[float], what: int) -> list[float]:
+    def at(self, theta: Sequence[float], what: int) -> list[float]:
+        """What is asked for (`VALUE`, ...) as one list: l, the gradient, the Hessian's upper half by `model.pairs`."""
         point = [*map(float, theta), *self.constants]
-        inputs: list[float] = []
+        with np.errstate(all="ignore"):
+            inputs = self._inputs(what, point)
+            try:
+                return list(map(float, self.model.outer(what)(*point, *inputs)))
+            except (ZeroDivisionError, OverflowError, ValueError, TypeError):
+                p, pairs = len(self.model.parameters), len(self.model.pairs)
+                return [math.nan] * (1, p, p + pairs, 1 + p + pairs)[what]
+
+    def _inputs(self, what: int, point: list[float]) -> list[float]:
+        """n, the statistics and the sums of every sample, in the order of `outer`."""
         if self._kept is None:
             made = [
                 form.sums.first(columns, weights, self.constants, point, form.needed[what], known)
@@ -238,31 +250,32 @@ class SumsOnRows:
             ]
             self.passes += any(form.sums.keeps or form.needed[what] for form in self.model.forms)
             self._kept, self._fixed = [m[0] for m in made], [m[1] for m in made]
-            moving = [m[2] for m in made]
+            moving: list[Sequence[float]] = [m[2] for m in made]
         else:
-            moving = [
-                form.sums(columns, kept, weights, point, form.needed[what])
-                for form, (columns, weights, _), kept in zip(
-                    self.model.forms, self.rows, self._kept, strict=True
-                )
-            ]
+            moving = [sums(point) for sums in self._bound_to(what)]
             self.passes += any(form.needed[what] for form in self.model.forms)
+        inputs: list[float] = []
         for (_, _, n), fixed, found in zip(self.rows, self._fixed, moving, strict=True):
             inputs += [n, *fixed, *found]
-        return self._scalars(what, point, inputs)
+        return inputs
 
-    def _scalars(self, what: int, point: list[float], inputs: list[float]) -> list[float]:
-        try:
-            with np.errstate(all="ignore"):
-                return [float(v) for v in self.model.outer(what)(*point, *inputs)]
-        except (ZeroDivisionError, OverflowError, ValueError, TypeError):
-            p, pairs = len(self.model.parameters), len(self.model._pairs)
-            return [math.nan] * (1, p, p + pairs, 1 + p + pairs)[what]
+    def _bound_to(self, what: int) -> list[Callable[[list[float]], Sequence[float]]]:
+        """The sums of every sample as functions of the point."""
+        if what not in self._bound:
+            self._bound[what] = [
+                form.sums.bound(columns, kept, weights, form.needed[what])
+                or partial(form.sums, columns, kept, weights, which=form.needed[what])
+                for form, (columns, weights, _), kept in zip(
+                    self.model.forms, self.rows, self._kept or [], strict=True
+                )
+            ]
+        return self._bound[what]
 
 
-def _scalar_function(
+def scalar_function(
     symbols: Sequence[Symbol], inputs: Sequence[Symbol], outputs: Sequence[Expr]
 ) -> Callable[..., Any]:
+    """Expressions as a function of parameters and sums; it takes numbers, or arrays of them."""
     names: dict[Symbol, Symbol] = {
         s: Dummy(f"p{i}", positive=s.is_positive, real=True) for i, s in enumerate(symbols)
     }
