@@ -138,13 +138,14 @@ class Frame:
 
     def theta(self, eps: float, t: Point) -> dict[Symbol, float] | None:
         """All parameters of a point, or None where the parameter space does not hold it."""
-        found = self._moved(eps, t)
+        found = self._placed(eps, t)
         if found is None:
             return None
         values, moved, _, _ = found
         return {self.moved: moved, **{q: values[q] for q in self.others}}
 
-    def _moved(self, eps: float, t: Point) -> Any:
+    def _placed(self, eps: float, t: Point) -> Any:
+        """The values of all symbols, the moved parameter, and the gap's line at the row of the edge."""
         values = {s: np.float64(float(v)) for s, v in self.constants.items()}
         for q, c, u in zip(self.others, self.coordinates, t, strict=True):
             try:
@@ -153,18 +154,26 @@ class Frame:
                 return None
             if not math.isfinite(values[q]) or values[q] in (c.low, c.high):
                 return None
-        sample = self.samples[self.edge.part]
-        mine = list(self.plan.declaration.samples[self.edge.part].all_columns)
         rest = [values[s] for s in self.symbols]
         with np.errstate(all="ignore"):
-            base, slope = self._line(*(self.row[c] for c in mine), *rest)
-            bases, slopes = self._line(*(sample.columns[c] for c in mine), *rest)
+            base, slope = self._line(*self.row.values(), *rest)
             if not slope or not math.isfinite(base) or not math.isfinite(slope):
                 return None
+            return values, np.float64((eps - base) / slope), base, slope
+
+    def _moved(self, eps: float, t: Point) -> Any:
+        """A point, and the gaps of all rows: start + eps ratio."""
+        placed = self._placed(eps, t)
+        if placed is None:
+            return None
+        values, moved, base, slope = placed
+        sample = self.samples[self.edge.part]
+        mine = list(self.plan.declaration.samples[self.edge.part].all_columns)
+        with np.errstate(all="ignore"):
+            bases, slopes = self._line(*(sample.columns[c] for c in mine), *(values[s] for s in self.symbols))
             ratio = np.broadcast_to(np.asarray(slopes / slope, dtype=float), (sample.rows,))
             start = np.array(np.broadcast_to(bases - base * ratio, (sample.rows,)), dtype=float)
             start[self._same_row(sample, mine)] = 0.0
-            moved = np.float64((eps - base) / slope)
         return values, moved, start, ratio
 
     def _same_row(self, sample: Sample, mine: list[Symbol]) -> Array:
@@ -205,7 +214,7 @@ class Frame:
 
     def own_rise(self, t: Point) -> float:
         """d log f/d log(1/gap) of the row at the edge, the gap near 0: positive where the density is infinite there."""
-        found = self._moved(0.0, t)
+        found = self._placed(0.0, t)
         if found is None:
             return -math.inf
         values, moved, _, _ = found

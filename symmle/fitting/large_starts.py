@@ -12,7 +12,7 @@ from symmle.fitting.ascent import Array, Ascent, climb, distance
 from symmle.fitting.coordinates import Coordinate
 from symmle.fitting.surface_sums import Rows, SumsOnRows
 
-FEW, MANY, MORE = 256, 4096, 16384  # rows of the search, and of the subsample for small and large tables
+FEW, MANY, MORE = 256, 4096, 8192  # rows of the search, and of the subsample for small and large tables
 
 TRIALS, MOST_TRIALS = 64, 128  # points to start from: drawn, or all combinations where these are few
 
