@@ -19,7 +19,8 @@ from symmle.compiling.data import table_of_column
 from symmle.compiling.kernels import CONTEXT, log1p_
 from symmle.compiling.row_sums import ROWS, RowSums
 from symmle.fitting.coordinates import Coordinate
-from symmle.fitting.large import LARGE, _found_coordinates, _proves_support
+from symmle.fitting.large import LARGE
+from symmle.fitting.large_models import found_coordinates, proves_support
 from symmle.fitting.plan import Plan
 from symmle.fitting.relations import Relations
 from symmle.fitting.result import FitResult
@@ -50,7 +51,7 @@ class FromMeans:
         self.sums = sums.block.__wrapped__  # type: ignore[attr-defined]
         # the size below which the error of a mean is not taken to go: a mean of logarithms may be 0
         self.least = [1.0 if _is_logarithm(g) else 0.0 for g in functions]
-        self.proves = _proves_support(self.column, plan.declaration.samples[0], functions)
+        self.proves = proves_support(self.column, plan.declaration.samples[0], functions)
         n, names = Symbol("n", positive=True), [Symbol(f"m_{k}", real=True) for k in range(len(means))]
         put: dict[Expr, Expr] = {**dict(zip(means, names, strict=True))}
         put |= {c: n for e in _expressions(plan) for c in e.atoms(Count)}
@@ -93,6 +94,7 @@ class FromMeans:
         )
         found.unique = True if self.place >= 0 else None
         found.inside = found.near = True
+        found.passes = 1
         return FitResult(self.plan.derivation, table, found, estimates)
 
     def _means(self, column: Array) -> list[float] | None:
@@ -204,7 +206,7 @@ def _made(plan: Plan) -> FromMeans | None:
         return None
     if not all(_is_of_data_that_vary(c) for c in plan._conditions):
         return None
-    coordinates = _found_coordinates(plan, {}, False)
+    coordinates = found_coordinates(plan, {}, False)
     if coordinates is None or any(not c.is_bounded for c in coordinates if plan.left):
         return None
     operators = {o for e in _expressions(plan) for o in e.atoms(SampleOperator)}
@@ -213,7 +215,7 @@ def _made(plan: Plan) -> FromMeans | None:
         return None
     if not all(_is_summable(m.summand, column) for m in means):
         return None
-    if support == Interval.open(0, 1) and not _proves_support(column, parts[0], [m.summand for m in means]):
+    if support == Interval.open(0, 1) and not proves_support(column, parts[0], [m.summand for m in means]):
         return None
     return FromMeans(plan, coordinates, means)
 

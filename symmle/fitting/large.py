@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sympy import Expr, Interval, S, Sum, Symbol, log
+from sympy import Sum, Symbol
 
 from symmle.compiling.data import OnTheWay, Table
-from symmle.compiling.kernels import CONTEXT, log1p_
-from symmle.declare.declaration import SamplePart
+from symmle.compiling.kernels import CONTEXT
 from symmle.fitting.ascent import (
     BEND,
     CLOSE,
@@ -32,6 +31,7 @@ from symmle.fitting.ascent import (
     moved,
 )
 from symmle.fitting.coordinates import Coordinate
+from symmle.fitting.large_models import free_coordinates, likelihood_sums, proves_support
 from symmle.fitting.large_starts import (
     FAIR,
     FEW,
@@ -49,8 +49,8 @@ from symmle.fitting.large_starts import (
 )
 from symmle.fitting.plan import Plan
 from symmle.fitting.small_matrices import inverse_of, product, times
-from symmle.fitting.solution import Solution
-from symmle.fitting.surface_sums import LikelihoodSums, SumsOnRows, rows_of
+from symmle.fitting.solution import Solution, passes_in_words
+from symmle.fitting.surface_sums import SumsOnRows, rows_of
 from symmle.progress import report
 
 LARGE = 1000  # rows from which this way is taken
@@ -69,10 +69,10 @@ def solve_large(
     """
     if table.rows < LARGE and not _is_costly(plan):
         return None
-    coordinates = _coordinates(plan, constants, moving)
+    coordinates = free_coordinates(plan, constants, moving)
     if coordinates is None:
         return None
-    model = _model(plan)
+    model = likelihood_sums(plan)
     numbers = [float(constants[c]) for c in model.constants]
     rows = compressed(rows_of(table, plan.derivation.likelihood))
     random = np.random.default_rng(20)
@@ -143,8 +143,8 @@ def _solution(
         return None
     values = {p: CONTEXT.mpf(v) for p, v in zip(plan.parameters, end.theta, strict=True)}
     found = Solution({**constants, **values}, "newton", iterations=end.steps)
-    passes = f"{full.passes} {'pass' if full.passes == 1 else 'passes'} over the data"
-    found.status = f"Newton's method converged on all rows; {passes}."
+    found.passes = full.passes
+    found.status = f"Newton's method converged on all rows; {passes_in_words(full.passes)}."
     found.unique = True if plan.is_proved else None
     found.inside = not plan._moving_supports and not plan._row_conditions
     found.near = True
@@ -189,30 +189,17 @@ def sums_on_the_way(plan: Plan, data: Any, constants: dict[Symbol, Any]) -> OnTh
 
 
 def _found_sums(plan: Plan, constants: dict[Symbol, Any]) -> OnTheWay | None:
-    if plan.declaration.latent or plan.declaration.lags or _coordinates(plan, constants) is None:
+    if plan.declaration.latent or plan.declaration.lags or free_coordinates(plan, constants) is None:
         return None
-    model = _model(plan)
+    model = likelihood_sums(plan)
     if not model.is_separable or len(model.forms) != 1 or len(model.forms[0].columns) != 1:
         return None
     sums, numbers = model.forms[0].sums, [float(constants[c]) for c in model.constants]
     program = sums.keeping(range(sums.statistics))
     fixed = [*numbers, *program.scalars(numbers)]
     column = model.forms[0].columns[0]
-    proves = _proves_support(column, plan.declaration.samples[0], model.statistics(0))
+    proves = proves_support(column, plan.declaration.samples[0], model.statistics(0))
     return OnTheWay(column, lambda block: program.block(None, block, *fixed)[1], model, proves)
-
-
-def _proves_support(column: Symbol, part: SamplePart, statistics: Sequence[Expr]) -> bool:
-    """Whether finite sums of these functions say that every row is finite and in the support: log x does for x > 0."""
-    support = part.support.get(column)
-    if not isinstance(support, Interval) or part.inside or len(part.all_columns) != 1:
-        return False
-    positive, below_one = log(column) in statistics, log1p_(-column) in statistics
-    if support == Interval.open(0, 1):
-        return positive and below_one
-    if support == Interval.open(0, S.Infinity):
-        return positive
-    return support == S.Reals and column in statistics
 
 
 def _finish(
@@ -243,42 +230,6 @@ def _finish(
 def _is_costly(plan: Plan) -> bool:
     """Whether one value of l takes long at 240 bits: it holds a sum over an index."""
     return any(e.has(Sum) for e in plan.derivation.likelihood.log_density)
-
-
-def _model(plan: Plan) -> LikelihoodSums:
-    made = plan.__dict__.get("_likelihood_sums")
-    if made is None:
-        constants = [c for c in plan.declaration.constants if c not in plan.parameters]
-        made = LikelihoodSums(plan.derivation.likelihood, plan.parameters, constants)
-        plan.__dict__["_likelihood_sums"] = made
-    return made  # type: ignore[no-any-return]
-
-
-def _coordinates(plan: Plan, constants: dict[Symbol, Any], moving: bool = False) -> list[Coordinate] | None:
-    """Free coordinates of plain open or closed intervals; None for every other space."""
-    if constants:
-        return _found_coordinates(plan, constants, moving)
-    made = plan.__dict__.setdefault("_free_coordinates", {})
-    if moving not in made:
-        made[moving] = _found_coordinates(plan, constants, moving)
-    return made[moving]  # type: ignore[no-any-return]
-
-
-def _found_coordinates(plan: Plan, constants: dict[Symbol, Any], moving: bool) -> list[Coordinate] | None:
-    declaration = plan.declaration
-    if declaration.where or declaration.constraints or declaration.latent or plan.auxiliary:
-        return None
-    if plan.estimator.faces or (not moving and (plan.estimator.obstacle or plan._moving_supports)):
-        return None
-    found = []
-    for p in plan.parameters:
-        domain = plan.domain_of(p)
-        if not isinstance(domain, Interval) or domain.free_symbols - set(constants):
-            return None
-        found.append(
-            Coordinate(float(plan.scalar(domain.start, constants)), float(plan.scalar(domain.end, constants)))
-        )
-    return found
 
 
 __all__ = ["LARGE", "solve_large", "sums_on_the_way"]

@@ -13,7 +13,7 @@ from symmle.compiling.data import Table
 from symmle.errors import NotDerivedError
 from symmle.fitting.ascent import Ascent, climb
 from symmle.fitting.coordinates import Coordinate
-from symmle.fitting.large import _coordinates
+from symmle.fitting.large_models import free_coordinates
 from symmle.fitting.plan import Plan
 from symmle.fitting.surface_sums import LikelihoodSums, Rows, SumsOnRows, rows_of
 
@@ -32,7 +32,7 @@ class Refits:
     def __init__(self, plan: Plan, constants: Mapping[Symbol, Any]):
         self.plan = plan
         self.constants = {c: float(constants[c]) for c in plan.declaration.constants if c in constants}
-        found = _coordinates(plan, dict(constants))
+        found = free_coordinates(plan, dict(constants))
         if found is None or plan.estimator.kind in ("order statistic", "integer", "finite"):
             raise NotDerivedError(
                 f"{plan.name}: this needs an ordinary likelihood on a product of intervals; here parameters are bound "

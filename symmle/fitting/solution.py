@@ -46,6 +46,12 @@ class Solution:
     near: bool = False  # no estimate is far beyond the scales of the data
     is_open: bool = False  # nobody has looked yet whether l is unbounded
     listed: bool = False  # all stationary points were found and compared
+    passes: int = 0  # over the rows of a large sample, where they were counted
+
+
+def passes_in_words(passes: int) -> str:
+    """ "1 pass over the data"."""
+    return f"{passes} {'pass' if passes == 1 else 'passes'} over the data"
 
 
 def log_likelihood_at(plan: Plan, table: Table, values: Numbers, patience: int = MOST_DISTINCT) -> Any:

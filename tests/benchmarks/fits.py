@@ -12,7 +12,6 @@ import turns  # first: NumPy reads its settings when it is imported
 # isort: split
 import argparse
 import json
-import re
 import sys
 import tracemalloc
 from collections.abc import Callable
@@ -45,28 +44,25 @@ def peers_of(law: Law, wanted: list[str]) -> dict[str, Program]:
 
 
 class Ours:
-    """`fit(derivation, data)`, estimates only; keeps the first result, whose status is made when it is read."""
+    """`fit(derivation, data)`, estimates only; keeps the last result."""
 
     def __init__(self, law: Law):
         self.law = law
         self.result: Any = None
+        self.groups: Any = None
         self.derive_time, _, self.derivation = turns.timed(lambda: derive(Model.from_dict(law.declaration())))
 
     def __call__(self, columns: Columns) -> Estimates:
         if self.law.groups:
-            return dict(fit(self.derivation, columns, by="g").estimates)
-        result = fit(self.derivation, columns["x"])
-        if self.result is None:
-            self.result = result
-        return dict(result.estimates)
-
-    @property
-    def status(self) -> str:
-        return "" if self.result is None else str(self.result.status)
+            self.groups = fit(self.derivation, columns, by="g")
+            return dict(self.groups.estimates)
+        self.result = fit(self.derivation, columns["x"])
+        return dict(self.result.estimates)
 
     def passes(self) -> str:
-        found = re.search(r"(\d+) pass", self.status)
-        return found[1] if found else "1" if "closed" in self.derivation.estimator.kind else "?"
+        """Over the data in the last fit, where they are counted."""
+        result = self.result if self.groups is None else self.groups[next(iter(self.groups))]
+        return str(result.solution.passes or "?")
 
     def memory(self, columns: Columns) -> float:
         """The most memory that a fit holds at a time, the data among it, over the data."""
@@ -104,7 +100,7 @@ def measure(law: Law, repeats: int, wanted: list[str]) -> dict[str, Any]:
         "first_fit": found.first["symmle"],
         "passes": ours.passes(),
         "memory": ours.memory(columns),
-        "status": ours.status,
+        "status": "" if ours.result is None else str(ours.result.status),
     }
 
 
