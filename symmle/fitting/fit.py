@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,20 @@ def estimate(
     constants = plan.constants(fixed)
     table = data if isinstance(data, Table) else read_table(plan.model, data, weights, constants, plan.summed)
     return as_doubles(plan, solve_or_refuse(plan, table, constants).values)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a fit is asked for, as `fit_derivation` has it."""
+
+    data: Any
+    weights: Any
+    fixed: Mapping[Any, Any] | None
+    start: Mapping[Any, float] | None
+    method: str
+    by: Any
+    missing: str
+    bounds: Mapping[Any, Any] | None
 
 
 def fit_derivation(
@@ -136,7 +151,7 @@ def fit_derivation(
         )
     try:
         with watching(callback, progress), running_em(em), on_threads(threads):
-            return _fit(derivation, data, weights, fixed, start, method, by, missing, bounds)
+            return _fit(derivation, _Asked(data, weights, fixed, start, method, by, missing, bounds))
     except Stopped as stop:
         state = stop.state
         raise NotConvergedError(
@@ -146,76 +161,56 @@ def fit_derivation(
         ) from None
 
 
-def _fit(
-    derivation: Any,
-    data: Any,
-    weights: Any,
-    fixed: Mapping[Any, Any] | None,
-    start: Mapping[Any, float] | None,
-    method: str,
-    by: Any,
-    missing: str,
-    bounds: Mapping[Any, Any] | None,
-) -> Any:
-    if bounds:
-        return _fit_within(derivation, data, weights, fixed, start, method, by, missing, bounds)
+def _fit(derivation: Any, asked: _Asked) -> Any:
+    if asked.bounds:
+        return _fit_within(derivation, asked)
     plan = plan_of(derivation)
-    if by is not None:
+    constants = plan.constants(asked.fixed)
+    if asked.by is not None:
         from symmle.fitting.groups import fit_groups
 
         def alone(part: Any, part_weights: Any) -> FitResult:
-            found: FitResult = _fit(derivation, part, part_weights, fixed, start, method, None, missing, None)
+            found: FitResult = _fit(derivation, replace(asked, data=part, weights=part_weights, by=None))
             return found
 
-        return fit_groups(plan, data, weights, by, plan.constants(fixed), alone)
-    constants = plan.constants(fixed)
-    table = data
-    if not isinstance(data, Table):
-        more = sums_on_the_way(plan, data, constants)
-        table = read_table(plan.model, data, weights, constants, plan.summed, missing, more)
-    return result_of(derivation, table, solve_or_refuse(plan, table, constants, _start(plan, start), method))
+        return fit_groups(plan, asked.data, asked.weights, asked.by, constants, alone)
+    table = asked.data
+    if not isinstance(table, Table):
+        more = sums_on_the_way(plan, asked.data, constants)
+        table = read_table(plan.model, asked.data, asked.weights, constants, plan.summed, asked.missing, more)
+    start = _start(plan, asked.start)
+    return result_of(derivation, table, solve_or_refuse(plan, table, constants, start, asked.method))
 
 
-def _fit_within(
-    derivation: Any,
-    data: Any,
-    weights: Any,
-    fixed: Mapping[Any, Any] | None,
-    start: Mapping[Any, float] | None,
-    method: str,
-    by: Any,
-    missing: str,
-    bounds: Mapping[Any, Any],
-) -> Any:
+def _fit_within(derivation: Any, asked: _Asked) -> Any:
     """The fit on domains cut to the bounds; a proved global maximum that lies inside them is the answer at once."""
-    bounded = derivation.bounded(bounds)
+    bounded = derivation.bounded(asked.bounds)
     domains = bounded.model.declaration.parameters
-    given = (data, weights, fixed, start, method, by, missing, None)
-    if by is None and plan_of(derivation).is_proved:
+    asked = replace(asked, bounds=None)
+    if asked.by is not None:
+        return _fit(bounded, asked)
+    if plan_of(derivation).is_proved:
         try:
-            free: FitResult = _fit(derivation, *given)
+            free: FitResult = _fit(derivation, asked)
         except SymmleError:
             pass
         else:
             inside = all(domains[p].contains(S(free.estimates[str(p)])) == True for p in domains)  # noqa: E712
             if inside and not free.boundary and not free.unbounded and free.unique is True:
                 return free
-    if by is not None:
-        return _fit(bounded, *given)
-    found = fit_at_ends(bounded, ends_between(derivation, bounded), lambda d: _fit_face(d, bounded, given))
+    found = fit_at_ends(bounded, ends_between(derivation, bounded), lambda d: _fit_face(d, bounded, asked))
     if isinstance(found, FitResult):
         ends = {p: [float(e) for e in (s.inf, s.sup) if e.is_finite] for p, s in domains.items()}
         found.boundary = found.boundary or any(found.estimates[str(p)] in ends[p] for p in domains)
     return found
 
 
-def _fit_face(derivation: Any, bounded: Any, given: tuple[Any, ...]) -> FitResult:
+def _fit_face(derivation: Any, bounded: Any, asked: _Asked) -> FitResult:
     """The fit of what is left where parameters are held; a start of theirs is left out."""
-    data, weights, fixed, start, *rest = given
-    if start is not None and derivation is not bounded:
+    if asked.start is not None and derivation is not bounded:
         left = {str(p) for p in derivation.model.parameters}
-        start = {k: v for k, v in start.items() if str(k) in left}
-    found: FitResult = _fit(derivation, data, weights, fixed, start, *rest)
+        asked = replace(asked, start={k: v for k, v in asked.start.items() if str(k) in left})
+    found: FitResult = _fit(derivation, asked)
     return found
 
 
