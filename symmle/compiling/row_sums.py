@@ -166,7 +166,7 @@ class RowSums:
         with np.errstate(all="ignore"):
             fixed = [*constants, *keeping.scalars(constants)]
             numbers = [] if program is None or theta is None else [*theta, *program.scalars(theta)]
-            sums = _over_blocks(work, rows, steps)
+            sums = over_blocks(work, rows, steps)
         statistics = {**known, **dict(zip(left, sums, strict=False))}
         return found, [statistics[k] for k in range(self.statistics)], sums[len(left) :]
 
@@ -190,7 +190,7 @@ class RowSums:
 
         with np.errstate(all="ignore"):
             numbers = [*theta, *program.scalars(theta)]
-            return _over_blocks(work, len(columns[0]), program.steps)
+            return over_blocks(work, len(columns[0]), program.steps)
 
     def bound(
         self, columns: Sequence[Array], kept: Sequence[Array], weights: Array | None, which: Sequence[int]
@@ -329,7 +329,7 @@ def _product(a: Array, b: Array) -> float:
     return total + float(np.dot(a[cut:], b[cut:]))
 
 
-def _over_blocks(work: Callable[[int, int], list[float]], rows: int, steps: int) -> list[float]:
+def over_blocks(work: Callable[[int, int], list[float]], rows: int, steps: int) -> list[float]:
     """The sums of what `work` gives for every block of rows; the same for any number of threads.
 
     The caller sees to it that NumPy does not warn.
@@ -434,4 +434,4 @@ def _compiled(arguments: Sequence[Any], results: Sequence[Any], cse: Any = True)
     )
 
 
-__all__ = ["ROWS", "RowSums", "on_threads", "threads_now"]
+__all__ = ["ROWS", "RowSums", "on_threads", "over_blocks", "threads_now"]

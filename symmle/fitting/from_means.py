@@ -17,7 +17,7 @@ from sympy import Add, Expr, Interval, S, Symbol, log
 
 from symmle.compiling.data import table_of_column
 from symmle.compiling.kernels import CONTEXT, log1p_
-from symmle.compiling.row_sums import ROWS, RowSums
+from symmle.compiling.row_sums import RowSums, over_blocks
 from symmle.fitting.coordinates import Coordinate
 from symmle.fitting.large import LARGE
 from symmle.fitting.large_models import found_coordinates, proves_support
@@ -101,14 +101,15 @@ class FromMeans:
         """The means, where they say (with the least row) that every row is finite and in the support."""
         if column[0] == column[-1]:  # perhaps a constant column
             return None
-        parts = []
-        for low in range(0, len(column), ROWS):
-            block = column[low : low + ROWS]
+
+        def work(low: int, high: int) -> list[float]:
+            block = column[low:high]
             if not self.proves and not np.minimum.reduce(block) > 0:
-                return None
-            parts.append(self.sums(None, block))
+                return [math.nan] * len(self.least)
+            return self.sums(None, block)  # type: ignore[no-any-return]
+
         n = len(column)
-        found = [math.fsum(p) / n for p in zip(*parts, strict=True)]
+        found = [total / n for total in over_blocks(work, n, 1)]
         good = all(1 / USUAL < abs(m) + least < USUAL for m, least in zip(found, self.least, strict=True))
         return found if good else None
 
