@@ -39,7 +39,7 @@ STILL = 0.05  # in free coordinates: a step this long is no end, however little 
 
 BEND = 1e-11  # least eigenvalue of the scaled Hessian
 
-MET = 0.5  # standard deviations of one observation from a known end, where l bends down: an ascent ends there
+MET = 3.0  # standard errors from a known end, where l bends down: an ascent ends there
 
 
 @dataclass
@@ -141,7 +141,8 @@ def _climb(
             report(stage, step, height, sums.model.parameters, free.theta(t))
         bent, inverse = inverse_of(h, BEND)
         if bent and known:
-            met = next((e for e in known if e.height >= height and distance(coordinates, e, t) < MET), None)
+            near = MET / math.sqrt(free.n)
+            met = next((e for e in known if e.height >= height and distance(coordinates, e, t) < near), None)
             if met is not None:
                 return met
         move = times(inverse, g)

@@ -121,7 +121,7 @@ def _best(
     ends = sorted((e for e in ends if math.isfinite(e.height)), key=lambda e: -e.height)
     distinct: list[Ascent] = []
     for end in ends:
-        if not any(_are_one(coordinates, end, other) for other in distinct):
+        if not any(_are_one(coordinates, end, other, full.n) for other in distinct):
             distinct.append(end)
     solution = _solution(plan, table, constants, coordinates, distinct[0] if distinct else None, full)
     if solution is not None:

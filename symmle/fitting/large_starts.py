@@ -26,6 +26,8 @@ TOGETHER, BY = (
     1.0,
 )  # standard deviations of one observation: ends this near are one; trials this near lead there
 
+APART = 3.0  # standard errors beyond which two ends are two
+
 ROUGH, FAIR = 0.05, 0.01  # ends of the search on few rows and on the subsample: below their sampling errors
 
 
@@ -132,7 +134,7 @@ def _search(
         if end is None:
             continue
         reached += 1
-        if any(_are_one(coordinates, end, other) for other in found):
+        if any(end is other or _are_one(coordinates, end, other, sums.n) for other in found):
             if reached >= (2 if len(coordinates) < 3 else 3) and len(found) == 1:  # from afar to the same end
                 break
             continue
@@ -145,9 +147,9 @@ def _is_by(coordinates: Sequence[Coordinate], end: Ascent, trial: Array) -> bool
     return _distance(coordinates, end, trial.tolist()) < BY
 
 
-def _are_one(coordinates: Sequence[Coordinate], one: Ascent, other: Ascent) -> bool:
-    """Whether two ends lie within what separates an end from its maximum, by the curvature there."""
-    return _distance(coordinates, one, other.theta) < TOGETHER
+def _are_one(coordinates: Sequence[Coordinate], one: Ascent, other: Ascent, n: float) -> bool:
+    """Whether two ends on n rows lie within what separates an end from its maximum, by the curvature there."""
+    return _distance(coordinates, one, other.theta) < min(TOGETHER, APART / math.sqrt(max(n, 1.0)))
 
 
 def _distance(coordinates: Sequence[Coordinate], end: Ascent, theta: Sequence[float]) -> float:
