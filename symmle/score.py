@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 from sympy import Add, Expr, Matrix, Mul, S, Symbol, Tuple
 
+from symmle.algebra import GaveUp, attempt_within
 from symmle.likelihood import Likelihood
 from symmle.logarithm import separate
 from symmle.sample import Mean, SampleOperator
@@ -13,6 +16,8 @@ from symmle.sample import Mean, SampleOperator
 # Operations beyond which derivatives are left as they are: products of many sums have thousands of terms, of which
 # none separates. Second derivatives of SHORT ones are split even where that makes them longer.
 LONG, SHORT = 600, 150
+# For the splitting of one derivative, and of those that follow one which took too long.
+SECONDS, LEAST = 0.3, 0.03
 
 
 def split_means(expression: Expr, parameters: frozenset[Symbol] = frozenset()) -> Expr:
@@ -30,6 +35,30 @@ def split_means(expression: Expr, parameters: frozenset[Symbol] = frozenset()) -
     return expression.replace(lambda e: isinstance(e, Mean), split)
 
 
+def separated_means(expression: Expr, parameters: frozenset[Symbol]) -> Expr:
+    """As `split_means`, where that takes parameters out of every part; a Mean of which a part keeps them all stays.
+
+    What does not separate keeps the form it was differentiated in: log(1 - F**a) brings quotients like
+    F**a log(F)/(1 - F**a), which hold all their digits only as long as they are not opened.
+    """
+
+    def split(operator: Expr) -> Expr:
+        own = operator.free_symbols & parameters
+        if operator.summand.has(SampleOperator) or not own:
+            return operator
+        columns: Tuple = operator.args[-1]
+        found: list[Expr] = []
+        for term in Add.make_args(operator.summand):
+            parts = separate(term, tuple(columns), parameters)
+            inside = term.free_symbols & parameters
+            whole = any(g.free_symbols & parameters == inside for _, g in parts) and bool(inside)
+            kept = [(S.One, term)] if whole else parts
+            found.append(Add(*(c * Mean(g, columns) for c, g in kept)))
+        return Add(*found)
+
+    return expression.replace(lambda e: isinstance(e, Mean), split)
+
+
 def without_centring(expression: Expr) -> Expr:
     """Means about other means written by raw ones: Mean((x - Mean(x))**2) as Mean(x**2) - Mean(x)**2."""
 
@@ -41,6 +70,20 @@ def without_centring(expression: Expr) -> Expr:
         return Add(*(c.replace(lambda e: isinstance(e, Mean), split) * Mean(g, columns) for c, g in parts))
 
     return expression.replace(lambda e: isinstance(e, Mean), split)
+
+
+def _while_quick(expressions: dict[Any, Expr], split: Callable[[Expr], Expr]) -> dict[Any, Expr]:
+    """Each that is not long, split; after one that took too long the others get hardly any time."""
+    seconds, found = SECONDS, dict(expressions)
+    for key, e in expressions.items():
+        if e.count_ops() > LONG:
+            continue
+        answer = attempt_within(seconds, split, e)
+        if isinstance(answer, GaveUp):
+            seconds = LEAST
+        else:
+            found[key] = answer
+    return found
 
 
 class ScoreSystem:
@@ -55,7 +98,28 @@ class ScoreSystem:
         l = self.likelihood.log_likelihood
         free = frozenset(self.likelihood.parameters)
         slopes = {p: l.diff(p) for p in self.parameters}
-        return {p: s if s.count_ops() > LONG else _collected(split_means(s, free)) for p, s in slopes.items()}
+        return _while_quick(slopes, lambda s: _collected(split_means(s, free)))
+
+    @cached_property
+    def slopes(self) -> dict[Symbol, Expr]:
+        """The score as it is computed: what does not separate is left as it was differentiated."""
+        l, free = self.likelihood.log_likelihood, frozenset(self.likelihood.parameters)
+        plain = {p: l.diff(p) for p in self.parameters}
+        return _while_quick(plain, lambda s: separated_means(s, free))
+
+    @cached_property
+    def curvature(self) -> Matrix:
+        """The Hessian as it is computed."""
+        free = frozenset(self.likelihood.parameters)
+        plain = {
+            (p, q): self.slopes[p].diff(q)
+            for i, p in enumerate(self.parameters)
+            for q in self.parameters[: i + 1]
+        }
+        found = _while_quick(plain, lambda s: separated_means(s, free))
+        return Matrix(
+            [[found.get((p, q), found.get((q, p))) for q in self.parameters] for p in self.parameters]
+        )
 
     @cached_property
     def hessian(self) -> Matrix:
@@ -67,7 +131,8 @@ class ScoreSystem:
                 plain = l.diff(p).diff(q)
                 if size > LONG or plain.count_ops() < size:
                     return plain  # type: ignore[no-any-return]
-            return split_means(found, free)
+            split = attempt_within(SECONDS, split_means, found, free)
+            return found if isinstance(split, GaveUp) else split
 
         return Matrix([[second(p, q) for q in self.parameters] for p in self.parameters])
 

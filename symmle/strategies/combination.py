@@ -50,8 +50,8 @@ class Combination:
         count = len(problem.parameters)
         if count < 2:
             return Skipped("one score leaves nothing to combine")
-        scores = {p: _partial_fractions(e) for p, e in problem.equations.items()}
-        if any(isinstance(e, GaveUp) for e in scores.values()):
+        scores = _scores_in_partial_fractions(problem)
+        if isinstance(scores, GaveUp):
             return Skipped("no partial fractions within the budget")
         reasons: list[str] = []
         for size in range(count - 1, 0, -1) if self.size is None else (self.size,):
@@ -231,6 +231,20 @@ def _common_factor(vector: list[Expr]) -> Expr:
 
 
 # --- partial fractions ----------------------------------------------------------------------------
+
+
+def _scores_in_partial_fractions(problem: Problem) -> dict[Symbol, Expr] | GaveUp:
+    """Of every parameter; the same for every number of parameters that are to be solved."""
+    if problem.fractions is None:
+        found: dict[Symbol, Expr] = {}
+        for p, e in problem.equations.items():
+            answer = _partial_fractions(e)
+            if isinstance(answer, GaveUp):
+                problem.fractions = answer
+                return answer
+            found[p] = answer
+        problem.fractions = found
+    return problem.fractions
 
 
 def _partial_fractions(score: Expr) -> Expr | GaveUp:

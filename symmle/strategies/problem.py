@@ -10,7 +10,7 @@ from typing import Protocol
 import mpmath
 from sympy import Expr, FiniteSet, Interval, Set, Symbol, oo
 
-from symmle.algebra import Facts, Rows, compile_expression
+from symmle.algebra import Facts, GaveUp, Rows, compile_expression
 from symmle.inequalities import SampleFacts
 from symmle.likelihood import Likelihood
 from symmle.record import Condition, Step
@@ -77,6 +77,7 @@ class Problem:
     score: ScoreSystem
     movable: frozenset[Symbol] = frozenset()  # parameters that the support names
     _points: list[tuple[dict[Symbol, object], list[Rows]]] | None = field(default=None, repr=False)
+    fractions: dict[Symbol, Expr] | GaveUp | None = field(default=None, repr=False)  # scores, once asked for
 
     @property
     def parameters(self) -> tuple[Symbol, ...]:

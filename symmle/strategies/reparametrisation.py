@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from sympy import Expr, Interval, S, Set, Symbol, Tuple, oo
+from sympy import Expr, Interval, S, Set, Symbol, Tuple, oo, solve_linear
 
 from symmle.algebra import GaveUp, attempt_within, seconds_left
 from symmle.declare.declaration import Declaration
@@ -21,6 +21,7 @@ from symmle.reduction import put_into_samples
 from symmle.score import ScoreSystem
 from symmle.strategies.elimination import Elimination
 from symmle.strategies.problem import Problem, Skipped, Solved
+from symmle.strategies.separability import Separability
 
 POSITIVE = Interval.open(0, oo)
 
@@ -37,9 +38,12 @@ class Reparametrisation:
         if declaration.where or declaration.constraints:
             return Skipped("the parameter space is not a product")
         size = len(problem.parameters) - 1
+        hopeless = _Hopeless(problem)
         for b, new, domain, expression in _maps(declaration):
             if seconds_left() < 2.0:
                 return Skipped("no time is left")
+            if hopeless(b, new, expression):
+                continue
             changed = attempt_within(4.0, _changed, problem, b, new, domain, expression)
             if isinstance(changed, GaveUp):
                 continue
@@ -59,6 +63,33 @@ class Reparametrisation:
                 )
                 return replace(answer, steps=(step, *answer.steps), problem=changed, back={b: expression})
         return Skipped("no ratio, product or difference of two parameters lets the others be eliminated")
+
+
+class _Hopeless:
+    """Whether numbers show that in new coordinates too nothing separates, whichever of them is held."""
+
+    def __init__(self, problem: Problem):
+        self.parameters = problem.parameters
+        self.separability = attempt_within(2.0, Separability, problem.likelihood)
+        self.known: dict[Expr, bool] = {}
+
+    def __call__(self, b: Symbol, new: Symbol, expression: Expr) -> bool:
+        if isinstance(self.separability, GaveUp):
+            return False
+        (back,) = solve_linear(expression - b, symbols=[new])[1:]
+        return self._is_ruled_out(back, b, expression, new) and all(
+            self._is_ruled_out(p, p, new, new) for p in self.parameters if p != b
+        )
+
+    def _is_ruled_out(self, held: Expr, moved: Symbol, back: Expr, name: Symbol) -> bool:
+        """`held` and its reciprocal or opposite are one; with what is held nothing else can be eliminated."""
+        for same in (held, 1 / held, -held):
+            if same in self.known:
+                return self.known[same]
+        assert not isinstance(self.separability, GaveUp)
+        answer = attempt_within(2.0, self.separability.rules_out, held, moved, back, name)
+        self.known[held] = answer is True
+        return answer is True
 
 
 def _maps(declaration: Declaration) -> Iterator[tuple[Symbol, Symbol, Set, Expr]]:
