@@ -261,7 +261,8 @@ class Run:
 
     def _problem(self, likelihood: Likelihood) -> Problem:
         movable = frozenset(support_parameters(likelihood) & set(likelihood.parameters))
-        return Problem(likelihood, ScoreSystem(likelihood), movable)
+        score = self.outcome.score if likelihood is self.outcome.likelihood else None
+        return Problem(likelihood, score or ScoreSystem(likelihood), movable)
 
     def _solve(self, problem: Problem) -> Solved | None:
         if moving_pieces(problem.likelihood):

@@ -48,6 +48,22 @@ MOST_BOUNDED = 3  # the inside and all edges of a box: 3**k problems
 End = tuple[Expr | None, Expr | None]
 
 
+class _Once:
+    """`solve`, which asks no question twice: the inside is one of the larger spaces."""
+
+    def __init__(self, solve: Solve):
+        self.solve = solve
+        self.known: list[tuple[Declaration, Part]] = []
+
+    def __call__(self, declaration: Declaration) -> Part:
+        for asked, part in self.known:
+            if asked == declaration:
+                return part
+        part = self.solve(declaration)
+        self.known.append((declaration, part))
+        return part
+
+
 class Boundary:
     """Maxima over domains with closed finite ends."""
 
@@ -61,6 +77,7 @@ class Boundary:
             return Skipped("")
         if any(isinstance(d, FiniteSet | Range) for d in declaration.parameters.values()):
             return Skipped("")
+        solve = _Once(solve)
         opened = opened_where_undefined(declaration)
         ends = closed_ends(opened)
         if not ends:  # the density says that the domain is open
