@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import mpmath
-from sympy import Basic, Dummy, Expr, S, Sum, Symbol, lambdify
+from sympy import Basic, Expr, S, Sum, Symbol, lambdify
 
 from symmle.algebra.decisions import decided, scalar_decisions, without_poles
 from symmle.algebra.series import add_up_in, with_series
@@ -52,6 +52,11 @@ def _program(arguments: list[Any], e: Expr) -> Callable[..., Any]:
     return lambda *given: program(*given)[0]
 
 
+def _names(kind: str, count: int) -> list[Symbol]:
+    """Symbols of no one else, whose names Python takes as they are: lambdify rebuilds all for every other one."""
+    return [Symbol(f"symmle_{kind}{k:03d}") for k in range(count)]
+
+
 def _listed(arguments: Sequence[Any], expressions: Sequence[Expr]) -> Callable[..., Any]:
     return lambdify(list(arguments), list(expressions), modules=_MODULES)  # type: ignore[no-any-return]
 
@@ -60,10 +65,10 @@ def compile_expression(expression: Expr) -> Callable[[Mapping[Symbol, Any], Sequ
     """A function (values, samples) -> mpf of an expression; nested operators are constants inside."""
     expression = without_poles(expression, S.NegativeInfinity)
     operators = statistics_of(expression)
-    stand_ins = [Dummy() for _ in operators]
+    stand_ins = _names("o", len(operators))
     plain = expression.xreplace(dict(zip(operators, stand_ins, strict=True)))
     symbols = sorted((s for s in plain.free_symbols if s not in set(stand_ins)), key=str)
-    renamed = [Dummy() for _ in symbols]
+    renamed = _names("v", len(symbols))
     body = _program([*renamed, *stand_ins], decided(plain).xreplace(dict(zip(symbols, renamed, strict=True))))
     parts = [_compile_operator(operator) for operator in operators]
 
@@ -109,10 +114,10 @@ Rowwise = Callable[[Mapping[Symbol, Any], Sequence[Rows], Rows], list[Any]]
 def _compile_rowwise(expression: Expr, columns: tuple[Symbol, ...]) -> Rowwise:
     """A function of the rows to the values of an expression at each; operators inside are constants."""
     inner = statistics_of(expression)
-    stand_ins = [Dummy() for _ in inner]
+    stand_ins = _names("o", len(inner))
     plain = expression.xreplace(dict(zip(inner, stand_ins, strict=True)))
     symbols = sorted((s for s in plain.free_symbols - set(columns) if s not in set(stand_ins)), key=str)
-    names = [Dummy() for _ in (*columns, *symbols)]
+    names = _names("v", len(columns) + len(symbols))
     put = dict(zip((*columns, *symbols), names, strict=True))
     body = _program([*names, *stand_ins], decided(plain).xreplace(put))
     parts = [_compile_operator(o) for o in inner]
