@@ -15,8 +15,9 @@ from sympy.functions.elementary.piecewise import ExprCondPair
 from symmle.compiling.data import Table
 from symmle.errors import DataError, NotDerivedError
 from symmle.fitting.coordinates import Coordinate
-from symmle.fitting.em_choice import best_of, classified, kinks_of, on_all, on_closed_end, solution_of
+from symmle.fitting.em_choice import best_of, classified, on_all, on_closed_end, solution_of
 from symmle.fitting.em_guard import Guard
+from symmle.fitting.em_kinks import Kinks, kinks_of
 from symmle.fitting.em_labels import Exchange, Weights, exchange_of, in_order
 from symmle.fitting.em_mstep import MStep
 from symmle.fitting.em_options import EmOptions
@@ -38,11 +39,14 @@ class Compiled:
     """What EM needs of a plan, compiled once."""
 
     def __init__(self, plan: Plan, problem: Labelled):
+        _refuse(plan, problem)
         constants = [c for c in plan.declaration.constants if c not in plan.parameters]
         self.model = BranchLikelihood(problem, plan.parameters, constants)
         self.m_step = MStep(self.model)
         self.weights = Weights(self.model)
         self.exchange: Exchange = exchange_of(self.model)
+        self.bends = kinks_of(problem)  # what is not searched
+        self.kinks = Kinks(problem, plan.parameters, constants)
         where = list(problem.observed.where)
         self._where = scalar_function([*plan.parameters, *constants], [], where) if where else None
 
@@ -95,7 +99,6 @@ def solve_em(
         from symmle.fitting.em_conditional import solve_conditional
 
         return solve_conditional(plan, table, constants, start, options)
-    _refuse(plan, problem)
     parts = compiled(plan)
     coordinates = coordinates_of(plan, table, constants)
     labels = _labels(plan, table, problem, options.labels)
@@ -116,7 +119,8 @@ def solve_em(
             guard.collapsed,
         )
         ways = (options.assignment, options.accelerate)
-        return Search(runner, guard, parts.weights, parts.exchange, random, *ways)
+        kinks = parts.kinks if parts.kinks and not parts.bends else None
+        return Search(runner, guard, parts.weights, parts.exchange, random, *ways, kinks)
 
     small = rows.rows <= FEW
     few = on(rows if small else _drawn(rows, FEW, random))
@@ -133,7 +137,7 @@ def solve_em(
     if options.assignment == "classification":
         return classified(plan, whole, begun, constants, labels)
     ends = [few.finished(e) if e.kind == "begun" else e for e in begun]
-    ends = ends if kinks_of(problem) else few.followed(ends)
+    ends = ends if parts.bends else few.followed(ends)
     best = best_of(plan, problem, ends, partial(on_closed_end, plan, few))
     if not small:
         best = on_all(
@@ -146,6 +150,7 @@ def solve_em(
         inside = all(c.low <= v <= c.high for c, v in zip(coordinates, ordered, strict=True))
         if inside and parts.is_allowed(ordered, rows.constants):  # bounds may tell the components apart
             best.theta = ordered
+            best.held = whole.held(ordered)
     return solution_of(plan, problem, whole, best, ends, constants, labels)
 
 

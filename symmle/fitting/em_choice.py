@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from numpy.typing import NDArray
-from sympy import Abs, Max, Min, Symbol, sign
+from sympy import Symbol
 
 from symmle.compiling.kernels import CONTEXT
 from symmle.errors import NoMaximumError, NotConvergedError
+from symmle.fitting.em_kinks import kinks_of
 from symmle.fitting.em_labels import in_order
 from symmle.fitting.em_ridges import TIE
 from symmle.fitting.em_run import Degenerate, End, Trail
@@ -33,6 +34,7 @@ class LatentEnd:
     ends: list[End] = field(default_factory=list)
     labels: Array | None = None
     assignment: str = "soft"
+    held: tuple[int, ...] = ()  # parameters at kinks
 
 
 def on_closed_end(plan: Plan, search: Search, end: End) -> End | None:
@@ -120,17 +122,6 @@ def _refuse_lower(plan: Plan, problem: Labelled, ends: Sequence[End]) -> None:
         raise _not_converged(plan, problem, highest)
 
 
-def kinks_of(problem: Labelled) -> str:
-    """Where a component's density has no derivative in a parameter, in words; "" where it has one everywhere."""
-    (part,) = problem.observed.samples
-    free, columns = set(problem.observed.parameters), set(part.all_columns)
-    for branch in problem.branches:
-        for atom in sorted(branch.density.atoms(Abs, Max, Min, sign), key=str):
-            if atom.free_symbols & free and atom.free_symbols & columns:
-                return f"the density of component {branch.label} has a kink in {atom}"
-    return ""
-
-
 def _not_converged(plan: Plan, problem: Labelled, end: End) -> NotConvergedError:
     values = {str(p): v for p, v in zip(plan.parameters, end.theta, strict=False)}
     kinks = kinks_of(problem)
@@ -151,10 +142,11 @@ def _not_converged(plan: Plan, problem: Labelled, end: End) -> NotConvergedError
 def on_all(whole: Search, between: Sequence[Search], best: End) -> End:
     """The maximum on a subsample carried to all rows: by Newton's method, or by EM where that does not climb."""
     theta = best.theta
-    for search in between:
+    for search in between if whole.kinks is None else ():
         up = search.runner.climbed(theta)
         theta = theta if up is None else up.theta
-    up = whole.runner.climbed(theta, 1e-8) if best.kind == "maximum" else None
+    smooth = best.kind == "maximum" and whole.kinks is None
+    up = whole.runner.climbed(theta, 1e-8) if smooth else None
     if up is not None and not whole.guard.collapsed(up.theta):
         best.trail.add(up.height, up.theta)
         found = replace(best, theta=list(up.theta), height=up.height, steps=best.steps + up.steps)
@@ -192,7 +184,14 @@ def solution_of(
         found.unique = False
         said.append(f"The maximum is not one point: {best.note}. {_no_higher(best)}")
     found.status = " ".join(said)
-    found.latent = LatentEnd(best.trail, list(ends), labels)
+    if best.held:
+        names = ", ".join(str(plan.parameters[i]) for i in best.held)
+        said[0] = (
+            said[0].rstrip(".")
+            + f" with {names} held at kinks, where the log-likelihood falls to both sides."
+        )
+        found.status = " ".join(said)
+    found.latent = LatentEnd(best.trail, list(ends), labels, held=best.held)
     found.starts = len(ends)
     found.maxima = [
         ({str(p): float(v) for p, v in zip(plan.parameters, e.theta, strict=True)}, e.height) for e in met
@@ -247,4 +246,4 @@ def classified(
     return found
 
 
-__all__ = ["LatentEnd", "best_of", "classified", "kinks_of", "on_all", "on_closed_end", "solution_of"]
+__all__ = ["LatentEnd", "best_of", "classified", "on_all", "on_closed_end", "solution_of"]

@@ -99,16 +99,17 @@ class Beginning:
             theta = runner.classified(theta, 200, trail)
         elif self.assignment == "stochastic":
             theta = runner.stochastic(theta, 60, trail, self.random)
-        height = runner.value(theta)
+        height, known = runner.value(theta), None
         for iterations in SHORT if self.assignment != "classification" else ():
             theta = runner.em(theta, iterations, trail)
             height = runner.value(theta)
-            if self.basins.known(theta, height) is not None:
+            known = self.basins.known(theta, height)
+            if known is not None:
                 break
         kind = "begun" if math.isfinite(height) else "failed"
         if kind == "begun" and self.guard.collapsed(theta):
             kind = "collapsed"
-        return End(theta, height, kind, name, trail=trail)
+        return End(theta, height, kind, name, trail=trail, known=known)
 
     def _anywhere(self, r: np.ndarray) -> list[float]:
         """A point for what has no closed M-step: for each branch the best of some at the scales of the data."""

@@ -108,6 +108,10 @@ class LatentResult(FitResult):
             )
         if self.unique is False:
             return Covariance(None, None, "Standard errors: none, since the maximum is not one point.")
+        if self._latent.held:
+            return Covariance(
+                None, None, "Standard errors: none, since the maximum is at kinks of the log-likelihood."
+            )
         if self.boundary:
             reason = "Standard errors: none, since the maximum is on the edge of the parameter space."
             return Covariance(None, None, reason)

@@ -64,6 +64,8 @@ class End:
     condition: float = math.inf
     trail: Trail = field(default_factory=Trail)
     note: str = ""
+    held: tuple[int, ...] = ()  # parameters at kinks
+    known: End | None = None  # a maximum on whose slope a short run ended
     looked: Any = None  # at a coincidence, what Lindsay's gradient says
 
 
@@ -113,6 +115,12 @@ class Runner:
         found = self.m_step(self.rows, r, theta, self.coordinates, self.is_allowed)
         return found if found is not None and self.is_allowed(found) else None
 
+    def _moved(self, r: Array, theta: Sequence[float], trail: Trail) -> list[float] | None:
+        """The M-step as one more of the trail's steps."""
+        found = self.maximise(r, theta)
+        trail.steps += found is not None
+        return found
+
     def free(self, theta: Sequence[float]) -> Array | None:
         try:
             return np.array([c.at(v) for c, v in zip(self.coordinates, theta, strict=True)])
@@ -135,10 +143,9 @@ class Runner:
             if height - last <= close * (1 + abs(height)):
                 break
             last = height
-            new = self.maximise(r, at)
+            new = self._moved(r, at, trail)
             if new is None:
                 break
-            trail.steps += 1
             at = new
         return at
 
@@ -224,10 +231,9 @@ class Runner:
             labels, last = new_labels, height
             r = np.zeros_like(a)
             r[labels, np.arange(self.rows.rows)] = 1.0
-            new = self.maximise(r, at)
+            new = self._moved(r, at, trail)
             if new is None:
                 break
-            trail.steps += 1
             at = new
         return at
 
@@ -247,10 +253,9 @@ class Runner:
             drawn = (np.cumsum(r, axis=0) < random.random(self.rows.rows)).sum(axis=0)
             one = np.zeros_like(r)
             one[np.minimum(drawn, len(r) - 1), np.arange(self.rows.rows)] = 1.0
-            new = self.maximise(one, at)
+            new = self._moved(one, at, trail)
             if new is None:
                 break
-            trail.steps += 1
             at = new
         return best
 

@@ -12,6 +12,7 @@ import numpy as np
 from symmle.fitting.em_basins import Basins
 from symmle.fitting.em_first import Beginning
 from symmle.fitting.em_guard import Guard
+from symmle.fitting.em_kinks import Kinks, KinkSearch
 from symmle.fitting.em_labels import Exchange, Weights
 from symmle.fitting.em_ridges import TIE, Merged, Ridges
 from symmle.fitting.em_run import Degenerate, End, Runner
@@ -39,6 +40,7 @@ class Search:
     random: np.random.Generator
     assignment: str = "soft"
     accelerate: bool = True
+    kinks: Kinks | None = None
 
     coincidences: list[tuple[float, End]] = field(default_factory=list)  # l there, and where it led
 
@@ -74,7 +76,7 @@ class Search:
     def finished(self, end: End) -> End:
         """Acceleration and Newton's method until a stationary point, or the reason why there is none."""
         try:
-            return self._finished(end, 0)
+            return self._finished(end, 0) if self.kinks is None else self._at_kinks(end)
         except Degenerate as fall:
             return self._ended(end, fall.theta, fall.height, "collapsed")
 
@@ -105,7 +107,7 @@ class Search:
         ):  # most starts end where another did
             if cycles:
                 theta, height, still = runner.accelerated(theta, cycles, trail)
-            known = self.basins.known(theta, height)
+            known = self.basins.known(theta, height) if cycles else end.known
             if known is not None:
                 return replace(known, start=end.start, steps=trail.steps, trail=trail)
         for cycles in CYCLES:
@@ -136,6 +138,34 @@ class Search:
                 higher = replace(end, theta=left, height=runner.value(left))
                 return self._finished(higher, saddles + 1, spares)
         return self._without_newton(end, theta, height, spares)
+
+    @cached_property
+    def _over_kinks(self) -> KinkSearch:
+        assert self.kinks is not None
+        return KinkSearch(self.runner, self.ridges, self.kinks)
+
+    def held(self, theta: Sequence[float]) -> tuple[int, ...]:
+        """The parameters that are at kinks."""
+        return () if self.kinks is None else tuple(sorted(self._over_kinks.held(theta)))
+
+    def _at_kinks(self, end: End) -> End:
+        """EM, then an ascent over kinks with Newton's method in the parameters that are at none."""
+        theta = end.theta
+        for cycles in CYCLES[1:]:
+            theta, height, still = self.runner.accelerated(theta, cycles, end.trail)
+            if self.guard.collapsed(theta):
+                return self._ended(end, theta, height, "collapsed")
+            rest = self._over_kinks(theta)
+            if self.guard.collapsed(rest.theta):
+                return self._ended(end, rest.theta, rest.height, "collapsed")
+            if rest.is_maximum:
+                found = self._ended(end, rest.theta, rest.height, "maximum")
+                found.gradient, found.condition, found.held = rest.gradient, rest.condition, rest.held
+                return found
+            theta, height = rest.theta, rest.height
+            if still:
+                break
+        return self._without_newton(end, theta, height, SPARES)
 
     def _information(self, theta: Sequence[float]) -> np.ndarray:
         """-D2l in free coordinates."""

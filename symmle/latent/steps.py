@@ -115,7 +115,8 @@ def _ending(
             ("columns", columns),
         ),
     )
-    ascent = Step("ascent", (), (), Relation.ASCENT, tuple(closed), details=(("proved", proved),))
+    told = (("proved", proved), ("smooth", smooth))
+    ascent = Step("ascent", (), (), Relation.ASCENT, tuple(closed), details=told)
     bound = getattr(em, "unbounded", "")
     if not bound or not isinstance(em, Labelled):
         return update, ascent

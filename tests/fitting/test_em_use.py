@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 from scipy.stats import kstest, norm
-from sympy import Abs, Expr, S, Symbol, exp, factorial, gamma, pi, sqrt
+from sympy import Expr, S, Symbol, exp, factorial, gamma, pi, sqrt
 
 from symmle import Mixture, Model, components, derive, fit
 from symmle.derivation import Derivation
@@ -120,26 +120,6 @@ def test_a_partial_start_is_begun_from() -> None:
     assert result.iterates[0]["mu_1"] == 4.5 and result.iterates[0]["sigma_1"] == 1.25
     assert all(r.start.endswith("partly given") for r in result.restarts) and len(result.restarts) == 3
     assert result.log_likelihood == pytest.approx(_fitted().log_likelihood, rel=1e-12)
-
-
-LAPLACE = exp(-Abs(X - MU) / SIGMA) / (2 * SIGMA)
-KINKED = {
-    "free scales": Model(LAPLACE, data=X).mixture(2),
-    "one scale": Mixture([LAPLACE, LAPLACE.subs(MU, Symbol("nu", real=True))], data={X: S.Reals}),
-    "beside a normal": Mixture(
-        [LAPLACE.subs(SIGMA, 1), _normal(mu=Symbol("nu", real=True))], data={X: S.Reals}
-    ),
-}
-
-
-@pytest.mark.parametrize("name", sorted(KINKED))
-def test_maxima_at_kinks_are_refused(name: str) -> None:
-    """EM rests at a row, where l has no derivative: no lower point inside is taken for the maximum."""
-    with pytest.raises(NotConvergedError, match=r"has a kink in Abs\(") as refusal:
-        fit(KINKED[name], DATA)
-    best = refusal.value.result["log_likelihood"]
-    one = fit(Model(LAPLACE, data=X), DATA).log_likelihood
-    assert best > one
 
 
 def test_the_same_call_gives_the_same_answer() -> None:
