@@ -84,6 +84,7 @@ class ConditionalRows:
         self.constants = tuple(constants)
         self.sums = model.sums.on(rows, constants)
         self.columns: list[Array] = []  # of the M-step, once expectations are known
+        self.statistics = None  # they move with the expectations
 
     def expectation(self, theta: Sequence[float], out: Array | None = None) -> tuple[float, Array]:
         height = self.sums.value(theta)

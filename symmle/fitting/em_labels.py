@@ -80,6 +80,7 @@ class Weights:
                 numbers = [[w.diff(p) for p in names] for w in weights]
                 if all(d.is_number for row in numbers for d in row):
                     self.matrix = np.array([[float(d) for d in row] for row in numbers])
+                    self._inverse = np.linalg.pinv(self.matrix)
 
     def __call__(self, theta: Sequence[float], constants: Sequence[float]) -> list[float]:
         return [float(v) for v in self._values(*theta, *constants)]
@@ -94,7 +95,7 @@ class Weights:
         if self.matrix is None:
             return None
         change = np.asarray(wanted) - now
-        move, *_ = np.linalg.lstsq(self.matrix, change, rcond=None)
+        move = self._inverse @ change
         if np.abs(self.matrix @ move - change).max() > 1e-12:
             return None
         found = list(theta)

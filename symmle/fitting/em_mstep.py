@@ -168,16 +168,11 @@ class MStep:
         operator = item.operator
         if isinstance(operator, Count):
             return rows.n if item.branch is None else sizes[item.branch]
-        given = [*(known[s] for s in item.inner), *rows.constants]
-        assert item.kernel is not None
+        values = self._values(item, rows, columns, known)
         if item.branch is None:  # of the labels, of which one is 1: sum_j n_j g(e_j)
-            k = len(operator.columns)
-            total = 0.0
-            for j, n_j in enumerate(sizes):
-                total += n_j * float(item.kernel(*(1.0 if m == j else 0.0 for m in range(k)), *given)[0])
+            total = sum(n_j * g_j for n_j, g_j in zip(sizes, values, strict=True))
             return total / rows.n if isinstance(operator, Mean) else total
         w = weighted[item.branch]
-        values = item.kernel(*(columns[self._original[c]] for c in operator.columns), *given)[0]
         if isinstance(operator, ORDERED):
             return _order_statistic(operator, np.broadcast_to(values, w.shape), w)
         if np.ndim(values) == 0:
@@ -189,6 +184,25 @@ class MStep:
         if not isinstance(operator, Mean):
             return total
         return total / sizes[item.branch] if sizes[item.branch] > 0 else math.nan
+
+    def _values(
+        self, item: _Known, rows: BranchesOnRows, columns: dict[Symbol, Array], known: dict[Symbol, float]
+    ) -> Any:
+        """g of every row, or g(e_j) of the labels; where it holds nothing that moves, it is found once."""
+        kept = rows.statistics if not item.inner else None
+        if kept is not None and item.name in kept:
+            return kept[item.name]
+        given = [*(known[s] for s in item.inner), *rows.constants]
+        assert item.kernel is not None
+        if item.branch is None:
+            k = len(item.operator.columns)
+            unit = np.eye(k).tolist()
+            found: Any = [float(item.kernel(*e, *given)[0]) for e in unit]
+        else:
+            found = item.kernel(*(columns[self._original[c]] for c in item.operator.columns), *given)[0]
+        if kept is not None:
+            kept[item.name] = found
+        return found
 
     def _risen(
         self,

@@ -13,6 +13,7 @@ from symmle.fitting.em_labels import Exchange, Weights
 from symmle.fitting.em_run import Runner, Trail
 
 TIE = 1e-9  # log-likelihoods that differ by less, relative to 1 + |l|, are equal
+INWARDS = (20.0, 12.0, 8.0, 6.0, 4.0, 3.0)  # free coordinates on the way back from an edge
 NEAR_EDGE = 34.0  # of a free coordinate: 1e-15 from the end
 
 
@@ -126,7 +127,8 @@ class Ridges:
             return None
         for i in np.argsort(-np.abs(t)):
             c = runner.coordinates[i]
-            if not (math.isfinite(c.low) or math.isfinite(c.high)) or abs(t[i]) < 3.0:
+            # towards infinity from far away alone; towards a finite end EM may be slow from anywhere
+            if not (math.isfinite(c.low if t[i] < 0 else c.high) or (c.is_bounded and abs(t[i]) > 3.0)):
                 continue
             moved = t.copy()
             two_ended = math.isfinite(c.low) and math.isfinite(c.high)
@@ -138,9 +140,19 @@ class Ridges:
             at, top = self._polished(at, top)
             if top >= height - TIE * (1 + abs(height)):
                 at_t = runner.free(at)
-                if at_t is None or abs(at_t[i]) > 10.0:
+                if at_t is None or (abs(at_t[i]) > 10.0 and self._falls_inwards(i, at_t, top)):
                     return at, top, self._towards(int(i), at)
         return None
+
+    def _falls_inwards(self, i: int, t: np.ndarray, height: float) -> bool:
+        """Whether l is nowhere higher on the way from next to an edge back inside, the others as they are."""
+        for size in INWARDS:
+            if size < abs(t[i]):
+                inside = t.copy()
+                inside[i] = math.copysign(size, t[i])
+                if self.runner.value(self.runner.inside(inside)) > height + TIE * (1 + abs(height)):
+                    return False
+        return True
 
     def _at_end(self, theta: Sequence[float]) -> int | None:
         """The first parameter at an end of its domain, or so near that doubles hardly tell."""

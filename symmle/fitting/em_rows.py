@@ -114,6 +114,13 @@ def _stable_within(e: Expr) -> Expr:
     return e if isinstance(found, GaveUp) else found
 
 
+def _real(s: Symbol, name: str) -> Dummy:
+    """A real number with the sign of s: of whole numbers SymPy writes log-gammas as logs of gammas, which overflow."""
+    if s.is_positive or s.is_negative:
+        return Dummy(name, positive=s.is_positive, negative=s.is_negative)
+    return Dummy(name, real=True, nonnegative=s.is_nonnegative or None)
+
+
 class _Blocks:
     """Several functions of columns and parameters; what is of data alone is computed once for a table."""
 
@@ -124,10 +131,10 @@ class _Blocks:
         parameters: Sequence[Symbol],
         constants: Sequence[Symbol],
     ):
-        names = {s: Dummy(f"a{i}", real=True) for i, s in enumerate((*columns, *parameters, *constants))}
+        names = {s: _real(s, f"a{i}") for i, s in enumerate((*columns, *parameters, *constants))}
         data = {names[c] for c in columns}
         known = {names[p] for p in (*parameters, *constants)}
-        bodies = [_stable_within(with_powers_as_exponentials(f)).xreplace(names) for f in functions]
+        bodies = [_stable_within(with_powers_as_exponentials(f).xreplace(names)) for f in functions]
         bodies, kept_names, kept = _kept_apart(bodies, data, known)
         ordered = [names[c] for c in columns]
         self.keeps = len(kept)
@@ -170,6 +177,7 @@ class BranchesOnRows:
         self.rows = len(columns[0])
         self.n = float(self.rows if weights is None else weights.sum())
         self.passes = 0
+        self.statistics: dict[Symbol, Any] | None = {}  # of the M-step, those of data alone
         self._kept: dict[str, list[Array]] = {}
 
     # --- blocks ---

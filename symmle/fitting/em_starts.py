@@ -124,9 +124,11 @@ def _principal(features: Array, w: Array) -> Array:
 
 
 def responsibilities_of(labels: NDArray[np.int64], k: int, faint: float = 0.0) -> Array:
-    """One row a branch: 1 - faint where the label is its own, the rest elsewhere."""
-    found = np.full((k, len(labels)), faint / max(k - 1, 1))
-    found[labels, np.arange(len(labels))] = 1.0 - faint
+    """One row a branch: nearly 1 where the label is its own; all other rows together weigh 2 `faint` of its own."""
+    counts = np.bincount(labels, minlength=k)
+    share = 2.0 * faint * np.maximum(counts, 1) / len(labels)
+    found = np.repeat(share[:, None], len(labels), axis=1)
+    found[labels, np.arange(len(labels))] = 1.0 - (share.sum() - share[labels])
     return found
 
 
