@@ -133,8 +133,12 @@ def _one_hot(step: Step, dialect: Dialect, where: str) -> str:
 def complete(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
     """The log-likelihood if everything had been observed."""
     left = dialect.function("lc", _theta(dialect, declaration))
-    lead = Words("If everything were observed, the log-likelihood would be")
-    return [lead, *dialect.displays([(left, step.after[0])])]
+    lead = "If everything were observed, the log-likelihood would be"
+    listed = list(declaration.parameters)
+    if 1 < len(listed) <= 3:  # more have that name from the beginning
+        every = f"{dialect.vector()} = ({dialect.listed(listed)})"
+        lead = f"We write {dialect.math(every)} for the parameters together. {lead}"
+    return [Words(lead), *dialect.displays([(left, step.after[0])])]
 
 
 def kernel(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block]:
@@ -225,9 +229,9 @@ def m_step(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block
         if rows:
             words = "Setting the derivatives to zero gives"
             if not step.detail("smooth"):
-                words = "It is largest at"
+                words = f"{dialect.math('Q')} is largest at"
             elif step.detail("proved"):
-                words = "Setting the derivatives to zero, it is seen to be largest at"
+                words = f"Setting the derivatives to zero, {dialect.math('Q')} is seen to be largest at"
             blocks += [Words(words), *dialect.displays(rows, "," if left else ".")]  # type: ignore[arg-type]
         if left:
             names = joined(dialect.math(dialect.write(t.args[0])) for t in left)
@@ -263,11 +267,17 @@ def ascent(step: Step, dialect: Dialect, declaration: Declaration) -> list[Block
     tail = "No iteration that raises the right side lowers the log-likelihood"
     if step.detail("proved"):
         tail = "The M-step makes the right side largest, hence not negative: no iteration lowers the log-likelihood"
+    rest = "What an iteration leaves in place is a stationary point of the log-likelihood"
+    if not step.detail("smooth", True):
+        rest = (
+            "What an iteration leaves in place need not be a maximum where the log-likelihood has a kink: there the "
+            "slopes to both sides are looked at"
+        )
     return [
         Heading("Ascent"),
         Words(words),
         Display((row,)),
-        Words(f"{tail}. What an iteration leaves in place is a stationary point of the log-likelihood."),
+        Words(f"{tail}. {rest}."),
     ]
 
 
@@ -287,8 +297,8 @@ def unbounded(step: Step, dialect: Dialect, declaration: Declaration) -> list[Bl
         Heading("No bound"),
         Words(
             f"With {joined(texts)} the density of {name} at the first observation goes to infinity, while the "
-            "others keep a positive density under another one. The likelihood has therefore no bound; what is "
-            "meant by the estimate is the largest of its local maxima inside the parameter space."
+            "other observations keep a positive density under another component. The likelihood has therefore "
+            "no bound; what is meant by the estimate is the largest of its local maxima inside the parameter space."
         ),
     ]
 
