@@ -15,11 +15,12 @@ from typing import Any
 import mpmath
 from sympy import (
     Add,
-    Basic,
     Dummy,
     Eq,
     Expr,
+    Heaviside,
     Interval,
+    KroneckerDelta,
     Mul,
     Piecewise,
     Pow,
@@ -27,7 +28,9 @@ from sympy import (
     S,
     Set,
     Symbol,
+    ceiling,
     exp,
+    floor,
     gamma,
     lambdify,
     limit,
@@ -35,10 +38,11 @@ from sympy import (
     loggamma,
     nan,
     oo,
+    sign,
     zoo,
 )
 
-from symmle.algebra import Bounds, Facts, GaveUp, attempt_within, ends_of_range
+from symmle.algebra import Bounds, Facts, GaveUp, attempt_within, compile_expression, ends_of_range
 from symmle.declare.declaration import Declaration, SamplePart
 from symmle.logarithm import open_logarithm
 from symmle.sampling import RandomPoints, as_numbers
@@ -64,6 +68,8 @@ def _with_row_at(
     declaration: Declaration, part: SamplePart, opened: Expr, facts: Facts, place: tuple[Symbol, Expr, int]
 ) -> Expr | None:
     x, end, side = place
+    if part.density.has(Piecewise, KroneckerDelta, Heaviside, floor, ceiling, sign):
+        return None  # what stands at the end may be no limit
     points = _points(declaration, part, x)
     if not points or not _fails(opened, x, end, tuple(declaration.parameters), points):
         return None
@@ -282,21 +288,26 @@ def _is_limit(
     density: Expr, x: Symbol, end: Expr, side: int, value: Expr, points: list[dict[Symbol, Any]]
 ) -> bool:
     """By numbers: the value is positive, and f comes near to it as x comes near to the end."""
-    names = sorted(density.free_symbols | value.free_symbols, key=str)
-    others: list[Basic] = [s for s in names if s != x]
-    f, g = lambdify([x, *others], density, modules="mpmath"), lambdify(others, value, modules="mpmath")
+    f, g = compile_expression(density), compile_expression(value)
     with mpmath.workdps(DIGITS):
         for at in points:
-            given = [mpmath.mpf(at[s]) for s in others]  # type: ignore[index]
-            wanted = g(*given)
+            wanted, place = g(at, []), _number(end)
             if not _is_finite(wanted) or not wanted > 0:
                 return False
-            gaps = [
-                abs(f(_number(end) + side * mpmath.mpf(10) ** -k, *given) - wanted) / wanted for k in NEAR
-            ]
+            gaps = [abs(f({**at, x: place + side * mpmath.mpf(10) ** -k}, []) / wanted - 1) for k in NEAR]
             if not (gaps[1] <= gaps[0] and gaps[1] < 1e-4):
                 return False
+            own = _at(f, {**at, x: place})
+            if _is_finite(own) and abs(own / wanted - 1) > mpmath.mpf(10) ** (-DIGITS // 2):
+                return False  # the density has a value of its own there
     return True
+
+
+def _at(f: Any, values: dict[Symbol, Any]) -> Any:
+    try:
+        return f(values, [])
+    except (ArithmeticError, ValueError, TypeError):
+        return mpmath.nan
 
 
 __all__ = ["density_at_end", "with_rows_at_ends"]

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from sympy import (
+    Eq,
     EulerGamma,
     Expr,
     Integer,
@@ -57,6 +58,13 @@ PARTED: dict[str, tuple[Expr, Symbol, Any, Any, Expr]] = {
     "x**k log(x) has a value": (discretised(lambda z: 1 - exp(-((z / s) ** k))), n, COUNTS, None, Integer(0)),
     "nothing at the end": (exp(-s) * s**n / factorial(n), n, COUNTS, None, Integer(0)),
     "no row at 0": (a * x ** (a - 1), x, Interval(0, 1), None, Integer(0)),
+    "a value of its own": (
+        Piecewise((Integer(1) / 2, Eq(n, 0)), (EXPONENTIATED / (2 * (1 - (1 - exp(-1 / s)) ** a)), True)),
+        n,
+        COUNTS,
+        None,
+        Integer(0),
+    ),
     "the limit is 0": (n * EXPONENTIATED, n, COUNTS, None, Integer(0)),
 }
 
@@ -69,6 +77,7 @@ def parted(density: Expr, column: Symbol, support: Any) -> tuple[Any, Piecewise 
     )
     (form,) = likelihood.forms
     pieces = [p for p in form.opened.atoms(Piecewise) if p.args[0][0] == 0]
+    pieces = [p for p in pieces if p.args[1][0].has(log)]
     assert len(pieces) <= 1
     return likelihood, pieces[0] if pieces else None
 
