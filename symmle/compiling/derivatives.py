@@ -16,12 +16,14 @@ from sympy import (
     Derivative,
     Expr,
     Function,
+    S,
     besseli,
     besselj,
     besselk,
     bessely,
     lowergamma,
     polylog,
+    sign,
     uppergamma,
     zeta,
 )
@@ -57,6 +59,8 @@ def derivative_of_special(node: Derivative) -> Expr:
         The function, or the way it depends on the variable, is not known here.
     """
     inner = node.expr
+    if isinstance(inner, sign):  # of a real argument, away from its zeros
+        return S.Zero
     ((variable, order), *others) = node.variable_count
     places = [k for k, a in enumerate(inner.args) if a.has(variable)]
     if type(inner) not in _SPECIAL or others or len(places) != 1 or inner.args[places[0]] != variable:

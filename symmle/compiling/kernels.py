@@ -15,7 +15,6 @@ from sympy import (
     Basic,
     Derivative,
     DiracDelta,
-    Dummy,
     Expr,
     Function,
     LambertW,
@@ -105,6 +104,9 @@ def _stable_add(expression: Add) -> Expr:
     if len(expression.args) != 2:
         return expression
     one, other = expression.args
+    sign, inner = other.as_coeff_Mul()
+    if one.is_Rational and abs(sign) == one and isinstance(inner, erf):  # 1 +- erf(z) = 2 Phi(+-sqrt(2) z)
+        return 2 * one * exp(logndtr_(sqrt(2) * sign / one * inner.args[0]))  # type: ignore[no-any-return]
     if one not in (S.One, S.NegativeOne):
         return expression
     sign, power = (S.NegativeOne, -other) if one is S.One else (S.One, other)
@@ -132,6 +134,11 @@ def _stable_log(argument: Expr) -> Expr:
         return power * (log(kve_(*base.args)) - base.args[1])  # type: ignore[no-any-return]
     if isinstance(argument, cosh):
         return logcosh_(argument.args[0])  # type: ignore[no-any-return]
+    if isinstance(argument, exp) and argument.args[0].func == logndtr_:
+        return argument.args[0]  # type: ignore[no-any-return]
+    if isinstance(argument, Mul) and len(argument.args) == 2 and argument.args[0].is_positive:
+        if argument.args[0].is_number and isinstance(argument.args[1], exp) and argument.has(logndtr_):
+            return log(argument.args[0]) + _stable_log(argument.args[1])  # type: ignore[no-any-return]
     if isinstance(argument, erfc):
         return log(2) + logndtr_(-sqrt(2) * argument.args[0])  # type: ignore[no-any-return]
     if isinstance(argument, Mul) and argument.args[0] is S.NegativeOne and len(argument.args) == 2:
@@ -196,7 +203,13 @@ def _stable(node: Expr) -> Expr:
     if isinstance(node, (polygamma, digamma, trigamma)):
         order = arguments[0] if isinstance(node, polygamma) else S(int(isinstance(node, trigamma)))
         return polygamma_(order, arguments[-1])  # type: ignore[no-any-return]
+    if isinstance(node, Pow) and isinstance(arguments[0], exp) and arguments[0].has(logndtr_):
+        return exp(arguments[1] * arguments[0].args[0])  # type: ignore[no-any-return]
     rebuilt = node.func(*arguments)
+    if isinstance(rebuilt, Mul) and any(isinstance(f, exp) and f.has(logndtr_) for f in rebuilt.args):
+        powers = [f for f in rebuilt.args if isinstance(f, exp)]  # exp(-z**2/2)/Phi(-z): either underflows
+        rest = [f for f in rebuilt.args if not isinstance(f, exp)]
+        rebuilt = Mul(*rest, exp(Add(*(f.args[0] for f in powers))))
     if isinstance(rebuilt, Mul) and rebuilt.has(log):
         rebuilt = _without_zero_times_log(rebuilt)
     if isinstance(rebuilt, Mul) and rebuilt.has(log_upper_):
@@ -361,9 +374,12 @@ def scalar_functions() -> dict[str, Any]:
 
 
 def _renamed(arguments: Sequence[Symbol], expressions: Sequence[Expr]) -> tuple[list[Symbol], list[Expr]]:
-    """Arguments as Dummies: `lambda`, `beta` and `gamma` are good names of parameters."""
-    dummies = {a: Dummy(f"a{i}", **_assumed(a)) for i, a in enumerate(arguments)}
-    return list(dummies.values()), [e.xreplace(dummies) for e in expressions]
+    """Arguments under names of their own: `lambda`, `beta` and `gamma` are good names of parameters.
+
+    No Dummies: for each of those lambdify would rebuild all expressions once more.
+    """
+    names = {a: Symbol(f"symmle_a{i:03d}", **_assumed(a)) for i, a in enumerate(arguments)}
+    return list(names.values()), [e.xreplace(names) for e in expressions]
 
 
 def _assumed(symbol: Symbol) -> dict[str, bool]:

@@ -13,13 +13,14 @@ from enum import IntEnum
 from typing import Any
 
 import numpy as np
+from mpmath.libmp import NoConvergence
 from numpy.typing import NDArray
 from sympy import Symbol
 
 from symmle.compiling.data import BLOCK, LONG_BLOCK
 from symmle.compiling.increments import Increments, Node, Wide, exact
 from symmle.compiling.judging import EPS, Judged, as_double, exact_sum, summed_product
-from symmle.compiling.kernels import CONTEXT, row_kernel
+from symmle.compiling.kernels import CONTEXT, row_kernel, scalar_kernel
 from symmle.compiling.program import Monomial, SampleProgram
 from symmle.compiling.row_data import MOST_DISTINCT, Moments, Rows
 
@@ -42,6 +43,7 @@ class Pass(Judged):
         used = [program.atoms[i].expression for i in self.functions]
         self.columns = tuple(c for c in program.columns if any(e.has(c) for e in used))
         self._kernel: Callable[..., Any] | None = None
+        self._shared: Callable[..., Any] | None = None
 
     def run(
         self,
@@ -267,12 +269,13 @@ class Pass(Judged):
         mp = CONTEXT.mpf
         values = {c: [mp(float(v)) for v in column] for c, column in columns.items()}
         total = sum(weights, mp(0))
-        parts: dict[int, Any] = {}
+        parts: dict[int, Any] = self._together(values, scalars)
         for i in self.atoms:
             atom = self.program.atoms[i]
             if atom.is_column:
                 pivot = mp(rows.pivots[atom.expression])  # type: ignore[index]
                 parts[i] = np.array([v - pivot for v in values[atom.expression]], dtype=object)  # type: ignore[index]
+            if i in parts:
                 continue
             fixed = [scalars[s] for s in atom.scalars]
             function = self._row_function(i)
@@ -289,3 +292,24 @@ class Pass(Judged):
             means[m] = sum(product, mp(0)) / total
             errors.append({m: sum((abs(p) for p in product), mp(0)) / total * tiny})
         return Moments(means, {i: mp(0) for i in self.functions}, errors)
+
+    def _together(self, values: Mapping[Symbol, Any], scalars: Mapping[Symbol, Any]) -> dict[int, Any]:
+        """The functions of the rows with what they share computed once; none where one of them has no value."""
+        if len(self.functions) < 2 or not self.columns:
+            return {}
+        if self._shared is None:
+            expressions = [self.program.atoms[i].expression for i in self.functions]
+            self._shared = scalar_kernel([*self.columns, *self.scalars], expressions)
+        fixed = [scalars[s] for s in self.scalars]
+        try:
+            rows = [
+                self._shared(*row, *fixed) for row in zip(*(values[c] for c in self.columns), strict=True)
+            ]
+        except (ValueError, ArithmeticError, TypeError, NoConvergence):
+            return {}
+        return {
+            i: np.array(
+                [CONTEXT.nan if isinstance(v, CONTEXT.mpc) else CONTEXT.mpf(v) for v in found], object
+            )
+            for i, found in zip(self.functions, zip(*rows, strict=True), strict=True)
+        }
