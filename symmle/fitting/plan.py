@@ -107,12 +107,12 @@ class Plan:
 
     @cached_property
     def score(self) -> CompiledExpressions:
-        equations = self.derivation.score.equations
+        equations = self.derivation.score.slopes
         return self.compile([equations[p] for p in self.parameters])
 
     @cached_property
     def hessian(self) -> CompiledExpressions:
-        matrix = self.derivation.score.hessian
+        matrix = self.derivation.score.curvature
         return self.compile([matrix[i, j] for i in range(len(self.parameters)) for j in range(i + 1)])
 
     @cached_property
