@@ -30,6 +30,7 @@ from symmle.record import Condition
 
 REMOTE = 25.0  # powers of e beyond the data's scales: where a root is looked at again
 MARK = "log_likelihood"
+NEXT_TO = 1e-3  # relatively: a climb that has ended so near to a supremum was on the way to it
 
 
 def refine(plan: Plan, table: Table, constants: Point, refusal: NoMaximumError) -> NoMaximumError:
@@ -132,7 +133,8 @@ def without_maximum(
 ) -> NoMaximumError | None:
     """The refusal for climbs that all ended without a maximum, where l grows without bound along a way.
 
-    None where it does not: then it stays open whether there is a maximum.
+    Or where the highest of them has ended next to the supremum of a way that does not attain it. None where neither
+    holds: then it stays open whether there is a maximum.
     """
     met = problem.result if isinstance(problem.result, dict) else None
     try:
@@ -140,7 +142,32 @@ def without_maximum(
     except NotConvergedError:
         return None
     found = refusal.supremum or {}
-    return refusal if "estimates" not in found and found.get(MARK) == math.inf else None
+    if "estimates" in found or MARK not in found:
+        return None
+    if found[MARK] == math.inf:
+        return refusal
+    height = (met or {}).get(MARK)
+    near = height is not None and abs(found[MARK] - height) <= NEXT_TO * (1 + abs(height))
+    return refusal if near and _leaves_the_space(plan, found) else None
+
+
+def _leaves_the_space(plan: Plan, limits: dict[str, Any]) -> bool:
+    """Whether a parameter goes to an end that its domain does not hold."""
+    for p in plan.parameters:
+        domain, limit = plan.domain_of(p), limits.get(str(p))
+        if limit is None or not isinstance(domain, Interval):
+            continue
+        if math.isinf(limit):
+            return True
+        for end, is_open in ((domain.start, domain.left_open), (domain.end, domain.right_open)):
+            if (
+                is_open
+                and end.is_number
+                and end.is_finite
+                and abs(float(end) - limit) <= 1e-12 * (1 + abs(limit))
+            ):
+                return True
+    return False
 
 
 def _with_law(plan: Plan, table: Table, constants: Point, refusal: NoMaximumError) -> NoMaximumError:

@@ -24,6 +24,7 @@ from symmle.compiling.kernels import CONTEXT
 from symmle.compiling.rows import Care
 from symmle.fitting.coordinates import scales_of
 from symmle.fitting.limits_coordinates import FreeCoordinate, free_coordinate
+from symmle.fitting.limits_identified import to_be_held
 from symmle.fitting.plan import Plan
 
 Point = dict[Symbol, Any]
@@ -31,6 +32,7 @@ STEPS = 26
 RATIO = 8  # by which a driven parameter grows or shrinks in a step
 SETTLED = 1e-13  # steps of l below this, relatively, are none
 ITERATIONS = 60
+CURVED = 1e-6  # second derivatives in free coordinates below this are none
 
 
 @dataclass
@@ -70,6 +72,7 @@ class Path:
     def __init__(self, plan: Plan, table: Table, constants: Point, deadline: float):
         self.plan, self.table, self.constants = plan, table, constants
         self.deadline = deadline
+        self.held = to_be_held(plan, table, constants)  # at a plain value: the others are determined
         self.coordinates: dict[Symbol, FreeCoordinate] = {}
         for p in plan.parameters:
             coordinate = free_coordinate(plan, p, constants)
@@ -82,6 +85,11 @@ class Path:
     def is_complete(self) -> bool:
         """Whether every parameter has a free coordinate."""
         return len(self.coordinates) == len(self.plan.parameters)
+
+    @property
+    def free(self) -> list[Symbol]:
+        """The parameters that are not held."""
+        return [p for p in self.plan.parameters if p not in self.held]
 
     # --- l and its derivatives ---
 
@@ -144,7 +152,7 @@ class Path:
                 for p, u in zip(names, us, strict=True)
             ]
             longest = max(abs(m) / s for m, s in zip(move, sizes, strict=True))
-            if longest < CONTEXT.mpf(2) ** -180 or abs(gain) < CONTEXT.mpf(2) ** -110 * (1 + abs(height)):
+            if longest < CONTEXT.mpf(2) ** -180 or abs(gain) < CONTEXT.mpf(2) ** -60 * (1 + abs(height)):
                 break
             factor = min(CONTEXT.mpf(1), 1 / longest)
             for _ in range(40):
@@ -162,6 +170,21 @@ class Path:
             if gone is not None:
                 return at, height, gone
         return at, height, None
+
+    def is_maximum(self, values: Point, names: Sequence[Symbol]) -> bool:
+        """Whether l bends down in every direction at a point, and another step of Newton's method is nearly none."""
+        found = self._derivatives(values, names)
+        if found is None:
+            return False
+        gradient, hessian = found
+        sizes = [CONTEXT.sqrt(abs(hessian[i, i])) for i in range(len(names))]
+        if not names or max(sizes) ** 2 < CURVED or min(sizes) == 0:
+            return not names
+        scaled = [[float(-hessian[i, j] / (a * b)) for j, b in enumerate(sizes)] for i, a in enumerate(sizes)]
+        if not np.linalg.eigvalsh(np.array(scaled))[0] > 1e-10:
+            return False
+        move, gain = _newton(gradient, hessian)
+        return move is not None and abs(gain) < CONTEXT.mpf(2) ** -40 * (1 + abs(self.height(values)))
 
     def _gone(self, start: Point, values: Point, names: Sequence[Symbol]) -> tuple[Symbol, int] | None:
         """A parameter that has left every scale since the start of an inner maximisation, and where to."""
@@ -188,9 +211,11 @@ class Path:
     def _follow(
         self, drivers: dict[Symbol, int], start: Point
     ) -> tuple[Trail | None, tuple[Symbol, int] | None]:
-        others = [p for p in self.plan.parameters if p not in drivers]
+        others = [p for p in self.plan.parameters if p not in drivers and p not in self.held]
         trail = Trail(dict(drivers))
-        begin = {p: self._moderate(p, start[p]) for p in self.plan.parameters}
+        begin = {
+            p: CONTEXT.mpf(0) if p in self.held else self._moderate(p, start[p]) for p in self.plan.parameters
+        }
         growth = CONTEXT.log(RATIO)
         places: list[dict[Symbol, Any]] = []
         for step in range(STEPS):
@@ -205,6 +230,7 @@ class Path:
                     else begin[p] + side * step * growth
                 )
                 values[p] = c.value(u)
+            values.update({p: self.coordinates[p].value(begin[p]) for p in self.held if p not in drivers})
             guesses = [_extrapolated(places, p) for p in others] if places else [begin[p] for p in others]
             values.update({p: self.coordinates[p].value(u) for p, u in zip(others, guesses, strict=True)})
             values = self._closed(values, drivers)

@@ -15,7 +15,7 @@ from symmle.errors import NoMaximumError, NotConvergedError, SymmleError
 from symmle.fitting.limits_path import Path, Point, Trail, limit_of
 from symmle.fitting.plan import Plan
 
-SECONDS = 5.0
+SECONDS = 10.0
 MOST_ROWS = 400  # distinct rows that are followed at 240 bits
 
 
@@ -48,16 +48,16 @@ def limit_on_data(
     best = best_trail(path, start, met) if start else None
     if best is None:  # every end of every domain, from the middle of the data's scales
         start = {p: c.value(CONTEXT.mpf(0)) for p, c in path.coordinates.items()}
-        best = _highest(path, [(p, side) for p in plan.parameters for side in (-1, 1)], start, CONTEXT.inf)
+        best = _highest(path, [(p, side) for p in path.free for side in (-1, 1)], start, CONTEXT.inf)
         if best is None or _falls_short(best, met):
             return None
-    limits = {str(p): limit_of(path, best, p) for p in plan.parameters}
+    limits = {str(p): limit_of(path, best, p) for p in path.free}
     return best, {p: v for p, v in limits.items() if v is not None}
 
 
 def best_trail(path: Path, start: Point, met: Any) -> Trail | None:
     """The highest trail from where a climb has ended: its remotest parameters are sent on."""
-    order = sorted(path.plan.parameters, key=lambda p: -remoteness(path, p, start[p]))
+    order = sorted(path.free, key=lambda p: -remoteness(path, p, start[p]))
     ways = [(p, 1 if path.coordinates[p].at(start[p]) > 0 else -1) for p in order[:3]]
     best = _highest(path, ways, start, met)
     return None if best is None or _falls_short(best, met) else best

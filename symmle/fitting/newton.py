@@ -11,18 +11,24 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from time import thread_time
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sympy import Symbol
 
+from symmle.algebra import GaveUp, attempt_within
 from symmle.compiling.data import Table
 from symmle.compiling.kernels import CONTEXT
 from symmle.errors import NoMaximumError, NotConvergedError, NotDerivedError
 from symmle.fitting.coordinates import covering
-from symmle.fitting.newton_climbs import Climb, at_an_end, climb_from, distance, polished
+from symmle.fitting.limits_path import Path
+from symmle.fitting.limits_search import SECONDS, best_trail, is_followed
+from symmle.fitting.newton_climbs import Climb, at_an_end, climb_from, distance, polished, spread
 from symmle.fitting.newton_ends import FaceClimb, climbs_at_ends, nudged, rises_inwards
+from symmle.fitting.newton_exact import continued
+from symmle.fitting.newton_probes import probes
 from symmle.fitting.plan import Plan
 from symmle.fitting.profile import FEW, SCANNED_ROWS, strided
 from symmle.fitting.solution import (
@@ -46,6 +52,8 @@ from symmle.fitting.surface import (
 
 MOST_PARAMETERS = 5
 STARTS = 8
+WORDS = {math.inf: "oo", -math.inf: "-oo"}
+PARTS = (-math.inf, -4.0, -1.0, 1.0, 4.0, math.inf)  # of a bounded domain, by its logits
 
 
 def solve_several(
@@ -91,7 +99,12 @@ def solve_several(
     for climb in climbs:  # the face itself stands for what has ended on it but for rounding
         if any(_is_on(full, f.surface, climb.theta) for f in faces):
             climb.converged, climb.runs_away = False, at_an_end(full, climb.theta)
+    continued(full, climbs)
     done = [c for c in climbs if c.converged]
+    if done and not plan.is_proved and start is None:
+        highest = max(done, key=lambda c: c.height)
+        climbs += [_both(scanned, full, c.theta) for c in probes(scanned, highest)]
+        done = [c for c in climbs if c.converged]
     steps = sum(c.steps for c in climbs) + sum(f.climb.steps for f in faces)
     # what is high and no maximum, inside or on a face
     best = max([*climbs, *(_in_whole(f) for f in faces if not f.climb.converged)], key=lambda c: c.height)
@@ -111,13 +124,10 @@ def solve_several(
     if best.runs_away is None and not best.converged:
         best.runs_away = at_an_end(full, best.theta)
     if best.height > top.height + slack:
-        if best.height < top.height + 50 * len(plan.parameters):
+        way = _way_without_bound(full, best, top)
+        if not way:
             raise _no_maximum(full, best)
-        solution.unbounded = True
-        solution.status = (
-            "The log-likelihood is higher on the way to the edge of the parameter space, where it does not settle; "
-            "the estimates are the largest interior local maximum that was found."
-        )
+        _call_unbounded(solution, way)
     elif edge is not None and edge.climb.height > top.height + slack:
         raise NotConvergedError(
             f"{plan.name}: the log-likelihood at a closed end of the parameter space is {edge.climb.height:.10g}; it "
@@ -163,11 +173,34 @@ def _of_climbs(surface: Surface, done: list[Climb], top: Climb, status: str, ste
 def _look_for_spike(surface: Surface, top: Climb, solution: Solution) -> None:
     spike = find_spike(surface, top.theta, top.height)
     if spike:
-        solution.unbounded = True
-        solution.status = (
-            f"The likelihood is unbounded: it rises without end as {spike}. "
-            "The estimates are the largest interior local maximum that was found."
-        )
+        _call_unbounded(solution, spike)
+
+
+def _call_unbounded(solution: Solution, way: str) -> None:
+    solution.unbounded = True
+    solution.status = (
+        f"The likelihood is unbounded: it rises without end as {way}. "
+        "The estimates are the largest interior local maximum that was found."
+    )
+
+
+def _way_without_bound(surface: Surface, best: Climb, top: Climb) -> str:
+    """The way along which l is seen to rise without end where a climb has ended higher than any maximum, in words."""
+    spike = find_spike(surface, top.theta, top.height)
+    if spike or not is_followed(surface.plan, surface.table):
+        return spike
+    path = Path(surface.plan, surface.table, surface.constants, thread_time() + SECONDS)
+    if not path.is_complete:
+        return ""
+    values = surface.values(best.theta)
+    trail = attempt_within(SECONDS, best_trail, path, values, path.height(values))
+    if trail is None or isinstance(trail, GaveUp) or trail.limit != math.inf:
+        return ""
+    ends = {
+        p: path.coordinates[p].high if side > 0 else path.coordinates[p].low
+        for p, side in trail.drivers.items()
+    }
+    return ", ".join(f"{p} -> {WORDS.get(float(end), f'{float(end):.6g}')}" for p, end in ends.items())
 
 
 # --- maxima at closed ends ---
@@ -330,7 +363,7 @@ def _starts(surface: Surface, remaining: Sequence[Symbol]) -> list[list[float]]:
     ranked.sort(key=lambda pair: -pair[0])
     chosen: list[list[float]] = []
     for _, theta in ranked:  # the best points, none next to one that is taken already
-        if all(distance(surface, theta, other) > 1.0 for other in chosen):
+        if all(spread(surface, theta, other) > 1.0 for other in chosen):
             chosen.append(theta)
         if len(chosen) == STARTS:
             break
@@ -340,12 +373,12 @@ def _starts(surface: Surface, remaining: Sequence[Symbol]) -> list[list[float]]:
 def _near_ends(
     surface: Surface, ranked: list[tuple[float, list[float]]], chosen: list[list[float]]
 ) -> list[list[float]]:
-    """The best point of each third of a bounded domain (by its logits) from which no start was chosen."""
+    """The best point of each part of a bounded domain (by its logits) from which no start was chosen."""
     more: list[list[float]] = []
     for k, c in enumerate(surface.coordinates):
         if not (math.isfinite(c.low) and math.isfinite(c.high)):
             continue
-        for low, high in ((-math.inf, -4.0), (-4.0, 4.0), (4.0, math.inf)):
+        for low, high in itertools.pairwise(PARTS):
             inside = [theta for _, theta in ranked if low <= c.at(theta[k]) < high]
             if inside and not any(low <= c.at(theta[k]) < high for theta in [*chosen, *more]):
                 more.append(inside[0])

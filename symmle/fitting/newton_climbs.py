@@ -48,8 +48,11 @@ def climb_from(surface: Surface, theta: NDArray[Any]) -> Climb:
         definite = eigenvalues[0] > 1e-10
         floor = 1e-6 * max(1.0, float(np.max(np.abs(eigenvalues))))
         stable = eigenvalues if definite else np.maximum(np.abs(eigenvalues), floor)
-        move = vectors @ ((vectors.T @ (gradient / size)) / stable) / size
-        gain = float(gradient @ move)
+        with np.errstate(over="ignore", invalid="ignore"):
+            move = vectors @ ((vectors.T @ (gradient / size)) / stable) / size
+            gain = float(gradient @ move)
+        if not np.isfinite(move).all():
+            return Climb(theta, height, False, step, far(surface, t, began))
         # a location need not be one of the data (but of their logarithms): its steps grow as it goes
         longest = float(np.max(np.abs(move) / np.where(surface.lines, 1 + np.abs(t - began), 1.0)))
         if curved and definite and longest < 1e-7 and gain < 1e-9 * (1 + abs(height)):
@@ -140,4 +143,15 @@ def distance(surface: Surface, first: Sequence[float], second: Sequence[float]) 
     )
 
 
-__all__ = ["Climb", "at_an_end", "climb_from", "distance", "far", "polished"]
+def spread(surface: Surface, first: Sequence[float], second: Sequence[float]) -> float:
+    """As `distance`, but near an end of a bounded domain by the logs of the logits: little else changes there."""
+    found = 0.0
+    for c, a, b in zip(surface.coordinates, first, second, strict=True):
+        u, v = c.at(a), c.at(b)
+        if math.isfinite(c.low) and math.isfinite(c.high):
+            u, v = (math.copysign(min(abs(w), 4 + math.log(max(abs(w), 4) / 4)), w) for w in (u, v))
+        found = max(found, abs(u - v))
+    return found
+
+
+__all__ = ["Climb", "at_an_end", "climb_from", "distance", "far", "polished", "spread"]
