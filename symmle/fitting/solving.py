@@ -51,18 +51,31 @@ def solve_or_refuse(
     constants: dict[Symbol, Any],
     start: dict[str, float] | None = None,
     method: str = "auto",
+    refined: bool = True,
 ) -> Solution:
-    """The solution, data in extreme units first brought to usual ones; a refusal says what the likelihood tends to."""
+    """The solution, data in extreme units first brought to usual ones; a refusal says what the likelihood tends to.
+
+    Where that is not asked for (`refined`) a refusal says where it was met.
+    """
     found = None
     if method != "closed":
         found = solve_in_usual_units(
-            plan, table, constants, start, lambda t, s: _solve_as_given(plan, t, constants, s, method)
+            plan,
+            table,
+            constants,
+            start,
+            lambda t, s: _solve_as_given(plan, t, constants, s, method, refined),
         )
-    return _solve_as_given(plan, table, constants, start, method) if found is None else found
+    return _solve_as_given(plan, table, constants, start, method, refined) if found is None else found
 
 
 def _solve_as_given(
-    plan: Plan, table: Table, constants: dict[Symbol, Any], start: dict[str, float] | None, method: str
+    plan: Plan,
+    table: Table,
+    constants: dict[Symbol, Any],
+    start: dict[str, float] | None,
+    method: str,
+    refined: bool,
 ) -> Solution:
     if plan.estimator.kind == "em" or method == "em":
         refuse_other_size(plan, table)
@@ -75,9 +88,11 @@ def _solve_as_given(
             raise NotConvergedError(f"{plan.name}: no maximum was found: {against}.")
         refuse_far_out(plan, table, constants, solution)
     except NoMaximumError as refusal:
+        if not refined:
+            raise
         raise refine(plan, table, constants, refusal) from refusal.__cause__
     except NotConvergedError as problem:
-        unbounded = without_maximum(plan, table, constants, problem)
+        unbounded = without_maximum(plan, table, constants, problem) if refined else None
         if unbounded is None:
             raise
         raise unbounded from problem
