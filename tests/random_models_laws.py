@@ -612,7 +612,10 @@ def logarithm_of(law: Law, names: Names) -> Law:
     """The law of log Z, Z > 0."""
 
     def numbers(x: Array, p: Point) -> Logs:
-        f, below, above = law.logs(np.exp(x), p)
+        z = np.exp(x)
+        f, below, above = law.logs(
+            np.where(z > 1e-300, z, np.nan), p
+        )  # next to underflow few digits are left
         return Logs(f + x, below, above)
 
     return replace(

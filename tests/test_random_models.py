@@ -21,9 +21,7 @@ MANY = range(200)
 QUICK = (3, 4, 10, 14, 35, 39, 103, 110, 111, 112, 113, 115, 117, 118)
 TOLERANCE = 1e-6
 OPEN = {
-    8: "the supremum, at t -> 1 and b -> 0 together, is no point that doubles hold: 2.898 is said, 4.006 is the limit",
-    70: "refused: no way to the supremum was found",
-    157: "refused: no way to the supremum was found",
+    8: "refused: l rises to 4.006 as t -> 1 and b -> 0, like 1/log(1 - t), and a way so slow is not followed",
 }
 
 
