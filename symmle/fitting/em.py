@@ -120,7 +120,7 @@ def solve_em(
         )
         ways = (options.assignment, options.accelerate)
         kinks = parts.kinks if parts.kinks and not parts.bends else None
-        return Search(runner, guard, parts.weights, parts.exchange, random, *ways, kinks)
+        return Search(runner, guard, parts.weights, parts.exchange, random, *ways, kinks, bool(parts.bends))
 
     small = rows.rows <= FEW
     few = on(rows if small else _drawn(rows, FEW, random))

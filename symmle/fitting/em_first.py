@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -120,7 +121,8 @@ class Beginning:
             return middle
         rows = runner.rows
         table = [(list(rows.columns), rows.weights, rows.n)]
-        trials = _trials(runner.coordinates, table, np.random.default_rng(7))
+        made: Any = _trials(runner.coordinates, table, np.random.default_rng(7))
+        trials = getattr(made, "points", made)
         found = list(middle)
         for j, own in enumerate(rows.model.own):
             places = [i for i in own if i in left]

@@ -14,6 +14,7 @@ from symmle.fitting.em_run import Runner, Trail
 
 TIE = 1e-9  # log-likelihoods that differ by less, relative to 1 + |l|, are equal
 INWARDS = (20.0, 12.0, 8.0, 6.0, 4.0, 3.0)  # free coordinates on the way back from an edge
+NEARLY = 0.5  # of log-likelihood: an edge that is so much lower after a short run is none
 NEAR_EDGE = 34.0  # of a free coordinate: 1e-15 from the end
 
 
@@ -136,7 +137,10 @@ class Ridges:
             trial = runner.inside(moved)
             if not math.isfinite(runner.value(trial)):
                 continue
-            at, top, _ = runner.accelerated(trial, 100, Trail())
+            at, top, _ = runner.accelerated(trial, 15, Trail())
+            if not top >= height - NEARLY:
+                continue
+            at, top, _ = runner.accelerated(at, 100, Trail())
             at, top = self._polished(at, top)
             if top >= height - TIE * (1 + abs(height)):
                 at_t = runner.free(at)

@@ -21,6 +21,7 @@ from symmle.fitting.em_spare import SpareSearch
 PLAIN = 20000  # iterations of EM where no acceleration is wanted
 CYCLES = (0, 8, 24, 80, 250)  # of acceleration between attempts at Newton's method
 FAR = 3000  # cycles of the one end that is followed further
+BENT = 60  # cycles where no end is known to be a maximum
 CLOSER = (4, 8)  # cycles after which a start is looked at again
 LOOSE = 30.0  # standard error in free coordinates from which a parameter is as good as not determined
 SADDLES = 3  # left one after the other
@@ -41,6 +42,7 @@ class Search:
     assignment: str = "soft"
     accelerate: bool = True
     kinks: Kinks | None = None
+    is_bent: bool = False  # by kinks that are not searched: no end is known to be a maximum
 
     coincidences: list[tuple[float, End]] = field(default_factory=list)  # l there, and where it led
 
@@ -76,6 +78,9 @@ class Search:
     def finished(self, end: End) -> End:
         """Acceleration and Newton's method until a stationary point, or the reason why there is none."""
         try:
+            if self.is_bent:
+                theta, height, _ = self.runner.accelerated(end.theta, BENT, end.trail)
+                return self._ended(end, theta, height, "failed", "EM ended at a kink or on its way to one")
             return self._finished(end, 0) if self.kinks is None else self._at_kinks(end)
         except Degenerate as fall:
             return self._ended(end, fall.theta, fall.height, "collapsed")
