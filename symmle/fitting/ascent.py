@@ -39,7 +39,7 @@ STILL = 0.05  # in free coordinates: a step this long is no end, however little 
 
 BEND = 1e-11  # least eigenvalue of the scaled Hessian
 
-MET = 3.0  # standard errors from a known end, where l bends down: an ascent ends there
+MET = 1.0  # standard errors from a known end, where l bends down: an ascent ends there
 
 
 @dataclass
@@ -57,8 +57,8 @@ class Ascent:
 class Free:
     """l per observation as a function of free coordinates, in plain numbers: NumPy takes longer for so few."""
 
-    def __init__(self, sums: SumsOnRows, coordinates: Sequence[Coordinate]):
-        self.sums, self.coordinates = sums, coordinates
+    def __init__(self, sums: SumsOnRows, coordinates: Sequence[Coordinate], held: int | None = None):
+        self.sums, self.coordinates, self.held = sums, coordinates, held
         self.n = max(sums.n, 1.0)
         self.pairs = sums.model.pairs
 
@@ -92,6 +92,12 @@ class Free:
             h[i][j] = h[j][i] = v * slopes[i][0] * slopes[j][0] / n
         for k, (_, second) in enumerate(slopes):
             h[k][k] += plain[k] * second / n
+        if self.held is not None:  # Newton's step is 0 there
+            k = self.held
+            g[k], h[k] = 0.0, [0.0] * p
+            for row in h:
+                row[k] = 0.0
+            h[k][k] = -1.0
         return (g, h) if math.isfinite(sum(g) + sum(map(sum, h))) else None
 
 
@@ -103,6 +109,7 @@ def climb(
     subsample: SumsOnRows | None = None,
     stage: str = "",
     known: Sequence[Ascent] = (),
+    held: int | None = None,
 ) -> Ascent | None:
     """Newton's method in free coordinates, each step an ascent; None where it does not end at a maximum inside.
 
@@ -110,10 +117,11 @@ def climb(
     g(t + s) ~ g(t) + H s + [g_sub(t + s) - g_sub(t) - H_sub s], so that the error of a step is that of Newton's
     times the sampling error of the subsample (Jordan, Lee and Yang 2019, section 2).
 
-    Where l bends down by one of the `known` ends, that end is what is returned.
+    Where l bends down by one of the `known` ends, that end is what is returned. The parameter at the place `held`
+    stays where it is.
     """
     with np.errstate(all="ignore"):
-        return _climb(sums, coordinates, theta, close, subsample, stage, known)
+        return _climb(sums, coordinates, theta, close, subsample, stage, known, held)
 
 
 def _climb(
@@ -124,8 +132,9 @@ def _climb(
     subsample: SumsOnRows | None,
     stage: str,
     known: Sequence[Ascent],
+    held: int | None,
 ) -> Ascent | None:
-    free = Free(sums, coordinates)
+    free = Free(sums, coordinates, held)
     guide = None if subsample is None else Free(subsample, coordinates)
     try:
         t = [c.at(v) for c, v in zip(coordinates, theta, strict=True)]

@@ -37,14 +37,15 @@ from symmle.fitting.large_starts import (
     FEW,
     MANY,
     MORE,
-    ROUGH,
     STARTS,
+    STARTS_ON_ALL,
     TRIED,
     _are_one,
     _drawn,
     _first,
     _search,
     _trials,
+    along_profiles,
     compressed,
 )
 from symmle.fitting.plan import Plan
@@ -80,14 +81,15 @@ def solve_large(
     trials = _trials(coordinates, few, random)
     full = model.on(rows, numbers)
     full.give_totals(table)
-    starts = 1 if plan.is_proved else STARTS
+    starts = 1 if plan.is_proved else max(STARTS, 2 * len(coordinates) if len(coordinates) > 3 else 0)
     close = CLOSEST if table.rows <= CHEAP else CLOSE
     left = sum(len(columns[0]) for columns, _, _ in rows)
     if model.is_separable or left <= MANY:  # a pass costs nothing, or is none
+        starts = starts if starts == 1 else max(starts, STARTS_ON_ALL)
         thin = None if model.is_separable or left <= FEW else model.on(_first(few, TRIED), numbers)
-        ends = _search(full, coordinates, trials, starts, close if starts == 1 else ROUGH, thin)
-        if starts > 1:
-            ends = [e for s in ends if (e := climb(full, coordinates, s.theta, close, stage="all rows"))]
+        ends = _search(full, coordinates, trials, starts, close, thin, "all rows")
+        if starts > 1 and len(coordinates) > 2:
+            ends = along_profiles(full, coordinates, ends, close)
         return _best(plan, table, constants, coordinates, ends, full)
     thin = model.on(_first(few, TRIED), numbers)
     found = _search(model.on(few, numbers), coordinates, trials, starts, tried_on=thin)

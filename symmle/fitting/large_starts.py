@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from symmle.fitting.ascent import Array, Ascent, climb, distance
+from symmle.fitting.ascent import BEND, Array, Ascent, climb, distance, moved
 from symmle.fitting.coordinates import Coordinate
+from symmle.fitting.small_matrices import inverse_of
 from symmle.fitting.surface_sums import Rows, SumsOnRows
 
 FEW, MANY, MORE = 256, 4096, 8192  # rows of the search, and of the subsample for small and large tables
@@ -18,7 +19,9 @@ TRIALS, MOST_TRIALS = 64, 128  # points to start from: drawn, or all combination
 
 TRIED = 64  # rows on which they are compared: more points lead nearer than more rows
 
-STARTS = 4  # starts of the search where nothing proves that there is one maximum
+# starts of the search where nothing proves that there is one maximum: on few rows (with many parameters 2 for each),
+# and on all rows where a pass costs little
+STARTS, STARTS_ON_ALL = 4, 10
 
 
 TOGETHER, BY = (
@@ -26,7 +29,16 @@ TOGETHER, BY = (
     1.0,
 )  # standard deviations of one observation: ends this near are one; trials this near lead there
 
-APART = 3.0  # standard errors beyond which two ends are two
+AWAY = 0.3  # the share of the trials of a coordinate by which a second start differs in one of them
+
+PROFILED = (
+    -1.5,
+    1.5,
+    -4.0,
+    4.0,
+)  # in logarithms, or in standard deviations of one observation, from a maximum
+
+APART = 1.0  # standard errors beyond which two ends are two
 
 ROUGH, FAIR = 0.05, 0.01  # ends of the search on few rows and on the subsample: below their sampling errors
 
@@ -76,9 +88,17 @@ def _first(rows: Rows, count: int) -> Rows:
     ]
 
 
-def _trials(coordinates: Sequence[Coordinate], rows: Rows, random: np.random.Generator) -> Array:
+@dataclass(frozen=True)
+class Trials:
+    """Points to start from, one a row, and the places of their coordinates among all that are tried, in [0, 1]."""
+
+    points: Array
+    places: Array
+
+
+def _trials(coordinates: Sequence[Coordinate], rows: Rows, random: np.random.Generator) -> Trials:
     """Points to start from: each parameter at magnitudes that the data suggest, in random combinations."""
-    places, sizes = [0.0], [1.0, 0.3, 3.0]
+    places, sizes = [0.0], [1.0, 0.3, 3.0, 0.1, 10.0]
     for columns, _, _ in rows:
         for column in columns:
             ordered = np.sort(column)
@@ -103,43 +123,81 @@ def _trials(coordinates: Sequence[Coordinate], rows: Rows, random: np.random.Gen
         else:
             options = [*places, 0.2, -0.2, 1.0]
         choices.append(sorted(set(options)))
-    if math.prod(len(c) for c in choices) <= MOST_TRIALS:
-        return np.array(list(itertools.product(*choices)))
-    count = TRIALS if len(choices) < 3 else 4 * TRIALS
-    picked = [random.integers(0, len(c), count) for c in choices]
-    return np.stack([np.array(c)[k] for c, k in zip(choices, picked, strict=True)], axis=1)
+    sizes_of = [len(c) for c in choices]
+    if math.prod(sizes_of) <= MOST_TRIALS:
+        picked = list(np.indices(sizes_of).reshape(len(choices), -1))
+    else:
+        count = TRIALS if len(choices) < 3 else 4 * TRIALS
+        picked = [random.integers(0, m, count) for m in sizes_of]
+    points = np.stack([np.array(c)[k] for c, k in zip(choices, picked, strict=True)], axis=1)
+    return Trials(points, np.stack(picked, axis=1) / (np.array(sizes_of) - 1.0))
 
 
 def _search(
     sums: SumsOnRows,
     coordinates: Sequence[Coordinate],
-    trials: Array,
+    trials: Trials,
     starts: int,
     close: float = ROUGH,
     tried_on: SumsOnRows | None = None,
+    stage: str = "",
 ) -> list[Ascent]:
     """The distinct ends of ascents from the best of the trials; where two end together, that one alone."""
-    heights = (tried_on or sums).values_at_many(trials)
-    order = [int(k) for k in np.argsort(np.where(np.isfinite(heights), -heights, math.inf), kind="stable")]
-    order = [k for k in order if math.isfinite(heights[k])]
+    heights = (tried_on or sums).values_at_many(trials.points)
+    order = np.argsort(np.where(np.isfinite(heights), -heights, math.inf), kind="stable")
+    order = order[: int(np.count_nonzero(np.isfinite(heights)))]
+    enough = max(2, len(coordinates) * (2 if stage else 1))
     found: list[Ascent] = []
     reached = tried = 0
-    while order and reached < starts and tried < 4 * starts:
-        k = next((k for k in order if not any(_is_by(coordinates, e, trials[k]) for e in found)), None)
+    while len(order) and reached < starts and tried < 4 * starts:
+        k = next((k for k in order if not any(_is_by(coordinates, e, trials.points[k]) for e in found)), None)
         if k is None:  # every other trial lies by an end that is known
             break
-        order.remove(k)
+        away = np.abs(trials.places[order] - trials.places[k]).max(axis=1) > AWAY
+        order = order[away] if away.any() else order[order != k]
         tried += 1
-        end = climb(sums, coordinates, trials[k].tolist(), close, known=found)
+        end = climb(sums, coordinates, trials.points[k].tolist(), close, stage=stage, known=found)
         if end is None:
             continue
         reached += 1
         if any(end is other or _are_one(coordinates, end, other, sums.n) for other in found):
-            if reached >= (2 if len(coordinates) < 3 else 3) and len(found) == 1:  # from afar to the same end
+            if reached >= enough and len(found) == 1:  # from afar to the same end
                 break
             continue
         found.append(end)
     return sorted(found, key=lambda e: -e.height)
+
+
+def along_profiles(
+    sums: SumsOnRows, coordinates: Sequence[Coordinate], found: list[Ascent], close: float
+) -> list[Ascent]:
+    """The ends, with those met from points away from the best where one parameter is held and the others follow.
+
+    What starts spread over the space miss: a maximum in a narrow valley that leads away from another.
+    """
+    if not found or found[0].curve is None:
+        return found
+    ends, best = list(found), found[0]
+    bent, covariance = inverse_of(found[0].curve.tolist(), BEND)
+    if not bent:
+        return found
+    top = [c.at(v) for c, v in zip(coordinates, best.theta, strict=True)]
+    for k, c in enumerate(coordinates):
+        spread = math.sqrt(covariance[k][k])
+        along = [row[k] / covariance[k][k] for row in covariance]
+        for share in PROFILED:
+            apart = share if c.is_bounded else share * spread
+            for course in (along, [float(j == k) for j in range(len(top))]):
+                start = [c.value(v) for c, v in zip(coordinates, moved(top, course, apart), strict=True)]
+                there = climb(sums, coordinates, start, ROUGH, held=k)
+                if there is not None:
+                    break
+            else:
+                continue
+            end = climb(sums, coordinates, there.theta, close, stage="all rows", known=ends)
+            if end is not None and not any(end is e or _are_one(coordinates, end, e, sums.n) for e in ends):
+                ends.append(end)
+    return sorted(ends, key=lambda e: -e.height)
 
 
 def _is_by(coordinates: Sequence[Coordinate], end: Ascent, trial: Array) -> bool:
