@@ -157,7 +157,8 @@ def solve_conditional(
     else:
         random = np.random.default_rng(20)
         few = _drawn(raw, FEW, random)
-        trials = [list(map(float, t)) for t in _trials(coordinates, few, random)]
+        made: Any = _trials(coordinates, few, random)
+        trials = [list(map(float, t)) for t in getattr(made, "points", made)]
         begins = {"scales of the data": _highest(runner, trials)}
         found = _search(model.sums.on(few, numbers), coordinates, _trials(coordinates, few, random), 2)
         if found:
