@@ -170,8 +170,10 @@ def attempt_within(
         if watchdog.left(watchdog.deadlines) <= 0:
             raise  # an outer budget is used up as well
         return GaveUp(f"no answer within {seconds:.3g} s")
-    except (NameError, ImportError, MemoryError):
+    except (NameError, ImportError):
         raise  # a fault of the program, not an answer
+    except MemoryError:
+        return GaveUp("a number too large for the memory")  # exp of exp of exp: refused before it is taken
     except RecursionError:
         return GaveUp("recursion too deep")
     except Exception as error:

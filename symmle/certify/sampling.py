@@ -15,6 +15,16 @@ from sympy import DiracDelta, Expr, S, Sum, Symbol, diff, lambdify
 
 from symmle.certify.ranges import Bounds, End
 
+# what mpmath raises where a number is none, or has no room
+UNREAL = (
+    ValueError,
+    ZeroDivisionError,
+    TypeError,
+    OverflowError,
+    NameError,
+    NoConvergence,
+    MemoryError,
+)
 DIGITS = 30
 _POINTS = 36
 
@@ -112,7 +122,7 @@ def measured(
             try:
                 values = call(*theta.values(), *data)
                 real = [mpmath.mpf(v) for v in values]
-            except (ValueError, ZeroDivisionError, TypeError, OverflowError, NameError, NoConvergence):
+            except UNREAL:
                 continue
             if not all(mpmath.isfinite(v) for v in real):
                 continue
@@ -143,7 +153,7 @@ class ConcaveOnNumbers:
                     _unpacked([mpmath.mpf(v) for v in call(*point.at)], len(self.parameters))
                     for point in self.points
                 ]
-            except (ValueError, ZeroDivisionError, TypeError, OverflowError, NameError, NoConvergence):
+            except UNREAL:
                 found = None
             self.curves[function] = found
         return self.curves[function]

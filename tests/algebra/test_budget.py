@@ -69,6 +69,9 @@ def test_errors_become_reasons_but_symmles_own_pass() -> None:
     answer = attempt_within(1.0, lambda: 1 / 0)
     assert isinstance(answer, GaveUp) and "ZeroDivisionError" in answer.reason
 
+    answer = attempt_within(1.0, lambda: 3 << (1 << 62))
+    assert isinstance(answer, GaveUp) and "memory" in answer.reason
+
     def refuse() -> None:
         raise ModelError("no")
 
