@@ -31,6 +31,7 @@ from symmle.fitting.newton import (
     solve_several,
 )
 from symmle.fitting.newton_climbs import Climb, climb_from, polished
+from symmle.fitting.newton_ends import FaceClimb, climbs_at_ends, rises_inwards
 from symmle.fitting.plan import Plan
 from symmle.fitting.profile import SCANNED_ROWS, strided
 from symmle.fitting.solution import (
@@ -106,6 +107,9 @@ def solve_with_edges(
     unbounded = next((v for v in verdicts if v.kind == "unbounded"), None)
     finite = [_on_all_rows(v) for v in verdicts if v.kind == "finite"]
     edge = max(finite, key=lambda v: v.height, default=None)
+    boxed = _best_at_ends(surface, climbs, top)
+    if boxed is not None and (edge is None or boxed.climb.height > edge.height - _slack(edge.height)):
+        return _boxed(surface, boxed, levels, unbounded, tried)
     if top is None and unbounded is not None:
         raise NoMaximumError(
             f"{plan.name}: the likelihood has no maximum on this data: it grows without bound as {unbounded.path}, "
@@ -154,6 +158,47 @@ def solve_with_edges(
         )
     else:
         solution.status += " The log-likelihood is lower at every edge of the support."
+    return solution
+
+
+def _best_at_ends(surface: Surface, climbs: list[Climb], top: Climb | None) -> FaceClimb | None:
+    """The highest maximum with parameters at closed ends of their domains, where l is no higher inside."""
+    points = [c.theta for c in climbs if math.isfinite(c.height)]
+    faces = climbs_at_ends(surface, surface, points, moving=True)
+    best: FaceClimb | None = None
+    for face in faces:
+        height = face.climb.height
+        if not (face.climb.converged and math.isfinite(height)) or face.climb.ridge:
+            continue
+        if top is not None and height <= top.height + _slack(top.height):
+            continue
+        if (best is None or height > best.climb.height) and rises_inwards(
+            face.surface, face.climb.theta
+        ) is False:
+            best = face
+    return best
+
+
+def _boxed(
+    surface: Surface,
+    boxed: FaceClimb,
+    levels: Mapping[Frame, list[tuple[float, float, Any]]],
+    unbounded: Verdict | None,
+    tried: int,
+) -> Solution:
+    """A maximum at closed ends of domains, inside the support."""
+    face = boxed.surface
+    if unbounded is None:
+        _refuse_far(surface, levels, boxed.climb.height + _slack(boxed.climb.height))
+    values = polished(face, boxed.climb.theta) if face.parameters else face.values([])
+    ends = ", ".join(f"`{p}` = {end:.6g}" for p, end in face.held.items())
+    status = (
+        f"Newton's method from {tried} starts; the log-likelihood rises as far as its domain lets {ends} go."
+    )
+    if unbounded is not None:
+        status = f"The likelihood grows without bound as {unbounded.path}. {status}"
+    solution = Solution(values, "newton", status, boxed.climb.steps, boundary=True)
+    solution.unbounded, solution.starts = unbounded is not None, tried
     return solution
 
 

@@ -10,13 +10,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sympy import Add, Dummy, Expr, Function, Interval, S, Symbol, cancel, expand, expand_mul, lambdify
+from sympy import (
+    Add,
+    Dummy,
+    Expr,
+    Function,
+    Interval,
+    S,
+    Symbol,
+    cancel,
+    expand,
+    expand_mul,
+    fraction,
+    lambdify,
+    together,
+)
 
 from symmle.compiling.data import Sample, Table
 from symmle.compiling.kernels import CONTEXT, LOCK, row_kernel, scalar_kernel
@@ -267,10 +281,19 @@ def frames_of(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> list[Fr
         sample = table.samples[edge.part]
         moved = _linear_parameter(edge, plan)
         if moved is None:
+            edge = _multiplied(edge)
+            moved = _linear_parameter(edge, plan)
+        if moved is None:
             continue
         for row in _first_rows(edge, part, sample):
             found.append(Frame(plan, table, constants, edge, row, moved))
     return found
+
+
+def _multiplied(edge: Edge) -> Edge:
+    """The gap times its positive denominator: 1 + xi (x - mu)/sigma as sigma + xi (x - mu), linear in sigma."""
+    above, below = fraction(together(edge.gap))
+    return replace(edge, gap=expand(above)) if below.is_positive else edge
 
 
 def _linear_parameter(edge: Edge, plan: Plan) -> Symbol | None:

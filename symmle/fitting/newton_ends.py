@@ -39,10 +39,13 @@ class FaceClimb:
         return np.array([float(values[p]) for p in self.surface.plan.parameters])
 
 
-def closed_ends(surface: Surface) -> list[dict[Symbol, float]]:
-    """The faces of the parameter space, by the parameters that are held and where: few held first."""
+def closed_ends(surface: Surface, moving: bool = False) -> list[dict[Symbol, float]]:
+    """The faces of the parameter space, by the parameters that are held and where: few held first.
+
+    Where the support moves (and the caller does not look at its edge) there are none.
+    """
     plan = surface.plan
-    if plan._moving_supports or plan.declaration.constraints:
+    if (plan._moving_supports and not moving) or plan.declaration.constraints:
         return []
     choices: list[tuple[Symbol, tuple[float | None, ...]]] = []
     for p, c in zip(surface.parameters, surface.coordinates, strict=True):
@@ -62,10 +65,12 @@ def closed_ends(surface: Surface) -> list[dict[Symbol, float]]:
     return sorted((f for f in faces if f), key=len)[:MOST_FACES]
 
 
-def climbs_at_ends(scanned: Surface, full: Surface, points: Sequence[Any]) -> list[FaceClimb]:
+def climbs_at_ends(
+    scanned: Surface, full: Surface, points: Sequence[Any], moving: bool = False
+) -> list[FaceClimb]:
     """Climbs on every face, from the best of some points of the space brought down to it."""
     found = []
-    for held in closed_ends(full):
+    for held in closed_ends(full, moving):
         few, all_rows = (Surface(s.plan, s.table, s.constants, held) for s in (scanned, full))
         if full is scanned:
             few = all_rows

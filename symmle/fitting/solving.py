@@ -9,6 +9,7 @@ from sympy import Symbol
 
 from symmle.compiling.data import Table
 from symmle.errors import DataError, NoMaximumError, NotConvergedError, NotDerivedError, SymmleError
+from symmle.fitting.attained import attained
 from symmle.fitting.bracket import solve_one
 from symmle.fitting.closed import solve_closed, solve_score
 from symmle.fitting.edges import solve_with_edges
@@ -90,7 +91,11 @@ def _solve_as_given(
     except NoMaximumError as refusal:
         if not refined:
             raise
-        raise refine(plan, table, constants, refusal) from refusal.__cause__
+        said = refine(plan, table, constants, refusal)
+        at_end = attained(plan, table, constants, said)
+        if at_end is None:
+            raise said from refusal.__cause__
+        solution = at_end
     except NotConvergedError as problem:
         unbounded = without_maximum(plan, table, constants, problem) if refined else None
         if unbounded is None:

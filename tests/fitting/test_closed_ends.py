@@ -13,6 +13,7 @@ from sympy import Interval, Rational, Symbol, symbols
 from symmle import Model, derive
 from symmle.compiling.data import read_table
 from symmle.errors import NoMaximumError, NotConvergedError
+from symmle.fitting.attained import attained
 from symmle.fitting.newton import solve_several
 from symmle.fitting.plan import Plan, plan_of
 
@@ -67,3 +68,18 @@ def test_the_maximum_of_a_box(name: str, closed: bool) -> None:
     assert found.maxima[0][1] == pytest.approx(-wanted.fun, abs=1e-9)
     if at_edge:
         assert 0.5 in np.abs([float(found.values[p]) for p in (t, s)])
+
+
+@pytest.mark.parametrize(
+    ("closed", "above", "is_attained"), [(True, 0.0, True), (True, 1.0, False), (False, 0.0, False)]
+)
+def test_a_limit_at_closed_ends_is_attained(closed: bool, above: float, is_attained: bool) -> None:
+    """What a way tends to inside the space is a maximum; not where the end is open, or l is lower there."""
+    rows, _ = SAMPLES["t at its upper end"]
+    plan, best = planned(closed), searched(rows)
+    supremum = {"t": 0.5, "s": float(best.x[1]), "log_likelihood": -float(best.fun) + above}
+    found = attained(plan, read_table(plan.model, rows), {}, NoMaximumError("", supremum=supremum))
+    assert (found is not None) is is_attained
+    if found is not None:
+        assert found.boundary and float(found.values[t]) == 0.5
+        assert float(found.values[s]) == pytest.approx(float(best.x[1]), abs=1e-5)

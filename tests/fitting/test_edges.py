@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import optimize, stats
-from sympy import Interval, Piecewise, Symbol, cos, exp, oo, pi, sqrt, symbols
+from sympy import Interval, Piecewise, Rational, Symbol, cos, exp, oo, pi, sqrt, symbols
 
 from symmle import Model, derive, fit
 from symmle.compiling.data import read_table
@@ -221,3 +222,65 @@ def test_pieces_that_join_smoothly() -> None:
             best = max(best, l - below / first**2 / 2 - above / second**2 / 2)
         assert result.log_likelihood >= best - 1e-9
         assert result.log_likelihood == pytest.approx(best, abs=1e-4)
+
+
+# --- domains that hold their ends, and supports that are linear after a multiplication ---
+PORT_PIRIE = np.array(
+    [float(v) for v in (Path(__file__).parent.parent / "data" / "portpirie.csv").read_text().split()[1:]]
+)
+
+
+def extremes(xi: Any, place: Any) -> Any:
+    """The generalised extreme value density, and its support for xi > 0."""
+    g = 1 + xi * (x - place) / s
+    return g ** (-1 / xi - 1) * exp(-(g ** (-1 / xi))) / s, Interval.open(place - s / xi, oo)
+
+
+@pytest.mark.parametrize(
+    ("shape", "place", "ends"),
+    [
+        (Interval(Rational(1, 10), Rational(1, 2)), Interval(4, 5), {"xi": 0.1, "mu": 4.0}),
+        (Interval(Rational(1, 10), Rational(1, 2)), Interval(-oo, oo), {"xi": 0.1}),
+        (Interval(Rational(1, 10), Rational(1, 2)), Interval(-oo, 3), {"xi": 0.1, "mu": 3.0}),
+    ],
+)
+def test_a_maximum_at_closed_ends_is_attained(shape: Any, place: Any, ends: dict[str, float]) -> None:
+    xi = Symbol("xi", real=True)
+    density, support = extremes(xi, mu)
+    model = Model(density, data={x: support}, parameters={xi: shape, mu: place, s: Interval.open(0, oo)})
+    result = fit(model, PORT_PIRIE)
+    free = [p for p in ("mu", "s") if p not in ends]
+
+    def depth(theta: Any) -> float:
+        at = {**ends, **dict(zip(free, theta, strict=True))}
+        if at["s"] <= 0:
+            return 1e300
+        with np.errstate(all="ignore"):
+            return min(-float(stats.genextreme.logpdf(PORT_PIRIE, -at["xi"], at["mu"], at["s"]).sum()), 1e300)
+
+    start = [{"mu": 3.9, "s": 0.3}[p] for p in free]
+    best = optimize.minimize(
+        depth, start, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12, "maxiter": 4000}
+    )
+    assert result.boundary
+    assert {p: result.estimates[p] for p in ends} == ends
+    assert result.log_likelihood == pytest.approx(-best.fun, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize(("xi", "place"), [(Rational(1, 5), Rational(39, 10)), (Rational(2, 5), Rational(4))])
+def test_a_support_that_is_linear_after_a_multiplication(xi: Any, place: Any) -> None:
+    """1 + xi (x - mu)/sigma > 0 with sigma alone free."""
+    g = 1 + xi * (x - place) / s
+    model = Model(
+        Piecewise((g ** (-1 / xi - 1) * exp(-(g ** (-1 / xi))) / s, g > 0), (0, True)),
+        data={x: Interval(-oo, oo)},
+    )
+    result = fit(model, PORT_PIRIE)
+    best = optimize.minimize_scalar(
+        lambda v: -stats.genextreme.logpdf(PORT_PIRIE, -float(xi), float(place), v).sum(),
+        bounds=(0.1, 0.9),
+        method="bounded",
+        options={"xatol": 1e-10},
+    )
+    assert result.log_likelihood == pytest.approx(-best.fun, abs=1e-9)
+    assert result.estimates["s"] == pytest.approx(best.x, rel=1e-5)
