@@ -19,6 +19,12 @@ from symmle.sampling import RandomPoints, as_numbers
 
 def information_rank(likelihood: Likelihood) -> int | None:
     """The largest rank of the matrix of per-observation scores at three random points; None unknown."""
+    if "rank" not in likelihood.known:
+        likelihood.known["rank"] = _information_rank(likelihood)
+    return likelihood.known["rank"]  # type: ignore[no-any-return]
+
+
+def _information_rank(likelihood: Likelihood) -> int | None:
     parameters = list(likelihood.parameters)
     with mpmath.workdps(30):
         scores, best = _scores(likelihood), None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import product
+from typing import Any
 
 import mpmath
 from sympy import Abs, Add, Expr, FiniteSet, Interval, Symbol, Tuple, oo
@@ -48,6 +49,7 @@ class Likelihood:
     parameters: dict[Symbol, object]
     forms: tuple[NormalForm, ...]
     facts: Facts = field(repr=False, compare=False)
+    known: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)  # found once: its rank
 
     @property
     def log_density(self) -> tuple[Expr, ...]:
