@@ -395,7 +395,14 @@ def row_kernel(arguments: Sequence[Symbol], expressions: Sequence[Expr]) -> Call
     summed = with_series(arguments, expressions, row_kernel, add_up_in_doubles)
     if summed is not None:
         return summed
-    names, bodies = _renamed(arguments, [stable(e) for e in expressions])
+    # of whole numbers SymPy writes log-gammas as logs of gammas, which overflow
+    reals = {
+        s: Symbol(f"symmle_w{i:03d}", real=True, nonnegative=s.is_nonnegative)
+        for i, s in enumerate(arguments)
+        if s.is_integer
+    }
+    arguments = [reals.get(s, s) for s in arguments]
+    names, bodies = _renamed(arguments, [stable(e.xreplace(reals)) for e in expressions])
     functions = {**row_functions(), **row_derivatives()}
     settings = {
         "fully_qualified_modules": False,
