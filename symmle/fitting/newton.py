@@ -52,6 +52,7 @@ from symmle.fitting.surface import (
 
 MOST_PARAMETERS = 5
 STARTS = 8
+REACH = 40.0  # powers of e from a maximum
 WORDS = {math.inf: "oo", -math.inf: "-oo"}
 PARTS = (-math.inf, -4.0, -1.0, 1.0, 4.0, math.inf)  # of a bounded domain, by its logits
 
@@ -103,7 +104,9 @@ def solve_several(
     done = [c for c in climbs if c.converged]
     if done and not plan.is_proved and start is None:
         highest = max(done, key=lambda c: c.height)
-        climbs += [_both(scanned, full, c.theta) for c in probes(scanned, highest)]
+        beyond = [_both(scanned, full, c.theta) for c in probes(scanned, highest)]
+        # farther out doubles make heights of rounding
+        climbs += [c for c in beyond if c.converged or distance(full, c.theta, highest.theta) < REACH]  # type: ignore[arg-type]
         done = [c for c in climbs if c.converged]
     steps = sum(c.steps for c in climbs) + sum(f.climb.steps for f in faces)
     # what is high and no maximum, inside or on a face
