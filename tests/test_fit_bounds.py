@@ -122,7 +122,7 @@ def test_a_limit_at_two_bounds_is_attained() -> None:
         bounds=(0.1, 1.0),
         method="bounded",
     )
-    assert result.log_likelihood == pytest.approx(-by_scipy.fun, abs=1e-9)
+    assert result.log_likelihood == pytest.approx(-by_scipy.fun, abs=1e-8)
     assert sigma == pytest.approx(by_scipy.x, rel=1e-4)
 
 
