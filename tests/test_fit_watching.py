@@ -27,9 +27,9 @@ def test_a_callback_sees_every_iteration() -> None:
     assert all(set(state.parameters) == {"m", "s", "nu"} for state in seen)
     assert all(isinstance(v, float) for state in seen for v in state.parameters.values())
     assert seen[0].iteration == 0
-    last = max(seen, key=lambda state: state.log_likelihood)
-    assert last.parameters == pytest.approx(result.estimates, rel=1e-5)
-    assert last.log_likelihood == pytest.approx(result.log_likelihood, rel=1e-9)
+    # some of the climbs follow a spike, along which this likelihood has no bound
+    reached = [state for state in seen if state.parameters == pytest.approx(result.estimates, rel=1e-5)]
+    assert max(s.log_likelihood for s in reached) == pytest.approx(result.log_likelihood, rel=1e-9)
     assert fit(law("Student t"), NEWCOMB).estimates == result.estimates
 
 

@@ -40,7 +40,7 @@ def climb_from(surface: Surface, theta: NDArray[Any]) -> Climb:
         if found is None or not (np.isfinite(found[0]).all() and np.isfinite(found[1]).all()):
             return Climb(theta, height, False, step, far(surface, t, began))
         gradient, hessian = found
-        report("newton", step, height, surface.parameters, theta)
+        report("newton", step, height, (*surface.parameters, *surface.held), (*theta, *surface.held.values()))
         size = np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-300))
         scaled = -hessian / np.outer(size, size)
         curved = float(np.max(np.abs(np.diag(hessian)))) > 1e-6  # far out l is flat in every direction
