@@ -20,7 +20,7 @@ from symmle.fitting.ascent import climb
 from symmle.fitting.coordinates import Coordinate
 from symmle.fitting.em_mstep import MStep
 from symmle.fitting.em_rows import BranchesOnRows
-from symmle.fitting.surface_sums import ALL
+from symmle.fitting.surface_sums import ALL, VALUE
 from symmle.progress import report
 
 Array = NDArray[Any]
@@ -95,7 +95,9 @@ class Runner:
         return self.rows.derivatives(theta)
 
     def at(self, theta: Sequence[float], what: int) -> list[float]:
-        """l, the gradient and the upper half of the Hessian by `model.pairs`, or the last two alone."""
+        """l; l, the gradient and the upper half of the Hessian by `model.pairs`; or the last two alone."""
+        if what == VALUE:
+            return [self.value(theta)]
         height, gradient, hessian = self.derivatives(theta)
         slopes = [*gradient.tolist(), *(float(hessian[i, j]) for i, j in self.model.pairs)]
         return [height, *slopes] if what == ALL else slopes
