@@ -28,7 +28,7 @@ from symmle.fitting.spikes import find_spike
 from symmle.fitting.surface import Surface
 from symmle.record import Condition
 
-REMOTE = 25.0  # powers of e beyond the data's scales: where a root is looked at again
+REMOTE = 14.0  # powers of e beyond the data's scales: where a root is looked at again
 MARK = "log_likelihood"
 NEXT_TO = 1e-3  # relatively: a climb that has ended so near to a supremum was on the way to it
 
