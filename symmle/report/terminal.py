@@ -102,6 +102,10 @@ class Terminal(Dialect):
             "I₀": "I is the modified Bessel function",
             "₍₁₎": "an index in brackets is the place in the ordered sample",
         }
+        if re.search(r"quantile\(.*, weights ", text):
+            notes["quantile("] = (
+                "quantile(·, p, weights r) is the least observation up to which at least the share p of the weight lies"
+            )
         found = [words for sign, words in notes.items() if sign in text]
         column = self.write(self.names.samples[0][0]) if self.names.samples else "x"
         if len(self.names.samples) == 1:

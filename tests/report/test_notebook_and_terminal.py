@@ -7,7 +7,9 @@ from html.parser import HTMLParser
 
 import pytest
 from report_examples import EXAMPLES
+from sympy import S, Symbol, exp
 
+from symmle import Mixture, Model, derive
 from symmle.report.html import estimate_latex, mimebundle, write_html
 from symmle.report.terminal import write_terminal
 
@@ -67,3 +69,16 @@ def test_the_normal_law_in_a_terminal() -> None:
         "the xᵢ are not all equal",
     ):
         assert line in text
+
+
+@pytest.mark.parametrize(
+    "centres, weighted", [(("mu",), False), (("mu_1", "mu_2"), True)], ids=["a law", "a mixture of two"]
+)
+def test_what_a_quantile_is_stands_below(centres: tuple[str, ...], weighted: bool) -> None:
+    """With weights it is a matter of their sums, no place in the ordered sample."""
+    x, s = Symbol("x", real=True), Symbol("sigma", positive=True)
+    laws = [exp(-abs(x - Symbol(c, real=True)) / s) / (2 * s) for c in centres]
+    model = Mixture(laws, data={x: S.Reals}) if weighted else Model(laws[0], data=x)
+    shown = " ".join(str(derive(model)).split())
+    assert ("share p of the weight lies" in shown) == weighted
+    assert ("at place ⌈n/2⌉" in shown) != weighted
