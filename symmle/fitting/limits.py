@@ -104,6 +104,7 @@ def refuse_far_out(plan: Plan, table: Table, constants: Point, solution: Solutio
     """NoMaximumError for a root at a place so remote that l, on the way there and on, only rises to a limit.
 
     What rounding makes of a likelihood equation far out may have a zero; a maximum is where l falls after it.
+    NotConvergedError where the way there cannot be followed in time.
     """
     if (
         plan.is_proved
@@ -119,13 +120,13 @@ def refuse_far_out(plan: Plan, table: Table, constants: Point, solution: Solutio
         return
     met = path.height(solution.values)
     trail = attempt_within(SECONDS, best_trail, path, solution.values, met)
-    if isinstance(trail, GaveUp) or trail is None:
+    if trail is None:
         return
     estimates = {str(p): float(solution.values[p]) for p in plan.parameters}
-    raise NoMaximumError(
-        f"{plan.name}: the likelihood has no maximum on this data.",
-        supremum={"estimates": estimates, MARK: float(met)},
-    )
+    known = {"estimates": estimates, MARK: float(met)}
+    if isinstance(trail, GaveUp):  # nothing tells such a root from rounding
+        raise _open(plan, known)
+    raise NoMaximumError(f"{plan.name}: the likelihood has no maximum on this data.", supremum=known)
 
 
 def without_maximum(

@@ -152,7 +152,8 @@ class Path:
                 for p, u in zip(names, us, strict=True)
             ]
             longest = max(abs(m) / s for m, s in zip(move, sizes, strict=True))
-            if longest < CONTEXT.mpf(2) ** -180 or abs(gain) < CONTEXT.mpf(2) ** -60 * (1 + abs(height)):
+            # relative to l, which may go to 0 itself
+            if longest < CONTEXT.mpf(2) ** -180 or abs(gain) <= CONTEXT.mpf(2) ** -60 * abs(height):
                 break
             factor = min(CONTEXT.mpf(1), 1 / longest)
             for _ in range(40):

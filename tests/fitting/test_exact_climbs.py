@@ -82,7 +82,8 @@ def test_normal_tails_keep_their_digits(written: Expr, true: Any, at: float) -> 
     kernel = row_kernel([z, a], [written])
     with mp.workdps(60), np.errstate(all="ignore"):
         wanted = float(true(mp.mpf(at), mp.mpf(2.5)))
-    assert float(np.ravel(kernel(np.array([at]), 2.5)[0])[0]) == pytest.approx(wanted, rel=1e-12)
+        found = float(np.ravel(kernel(np.array([at]), 2.5)[0])[0])
+    assert found == pytest.approx(wanted, rel=1e-12)
 
 
 def test_the_score_keeps_its_digits_far_out() -> None:
