@@ -68,6 +68,12 @@ def log_complement(v: Any) -> Any:
     return np.where(v > -0.6931, np.log(-np.expm1(v)), np.log1p(-np.exp(v)))
 
 
+def log_complement_of_exp(u: Any) -> Any:
+    """log(1 - exp(-exp(u))): next to underflow exp(u) has few digits, and the answer is u."""
+    with np.errstate(all="ignore"):
+        return np.where(u < -40.0, u, log_complement(-np.exp(u)))
+
+
 class Names:
     """Fresh names: a law of a law has other parameters than the law."""
 
@@ -251,7 +257,7 @@ def frechet(names: Names) -> Law:
     def numbers(z: Array, p: Point) -> Logs:
         u = -p[shape.name] * np.log(z)
         below = -np.exp(u)
-        return Logs(np.log(p[shape.name]) + u - np.log(z) + below, below, log_complement(below))
+        return Logs(np.log(p[shape.name]) + u - np.log(z) + below, below, log_complement_of_exp(u))
 
     return Law(
         "Frechet",
@@ -329,7 +335,7 @@ def gumbel(names: Names) -> Law:
         lambda z: exp(-z - exp(-z)),
         lambda z: exp(-exp(-z)),
         lambda z: 1 - exp(-exp(-z)),
-        lambda z, p: Logs(-z - np.exp(-z), -np.exp(-z), log_complement(-np.exp(-z))),
+        lambda z, p: Logs(-z - np.exp(-z), -np.exp(-z), log_complement_of_exp(-z)),
     )
 
 

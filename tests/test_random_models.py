@@ -22,6 +22,11 @@ QUICK = (3, 4, 10, 14, 35, 39, 103, 110, 111, 112, 113, 115, 117, 118)
 TOLERANCE = 1e-6
 OPEN = {
     8: "refused: l rises to 4.006 as t -> 1 and b -> 0, like 1/log(1 - t), and a way so slow is not followed",
+    52: "refused: the way to b = sigma = 0 is not followed in time",
+    91: "minutes, and refused where the time for climbs at 240 bits is short",
+    97: "minutes: a long density at 240 bits",
+    169: "refused: -24.08 is met at a = 4e8, where second derivatives overflow; no supremum is named",
+    181: "refused: the way is not followed in time; no supremum is named",
 }
 
 

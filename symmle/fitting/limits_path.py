@@ -182,7 +182,7 @@ class Path:
         if not names or max(sizes) ** 2 < CURVED or min(sizes) == 0:
             return not names
         scaled = [[float(-hessian[i, j] / (a * b)) for j, b in enumerate(sizes)] for i, a in enumerate(sizes)]
-        if not np.linalg.eigvalsh(np.array(scaled))[0] > 1e-10:
+        if not np.isfinite(scaled).all() or not np.linalg.eigvalsh(np.array(scaled))[0] > 1e-10:
             return False
         move, gain = _newton(gradient, hessian)
         return move is not None and abs(gain) < CONTEXT.mpf(2) ** -40 * (1 + abs(self.height(values)))

@@ -43,6 +43,8 @@ def climb_from(surface: Surface, theta: NDArray[Any]) -> Climb:
         report("newton", step, height, (*surface.parameters, *surface.held), (*theta, *surface.held.values()))
         size = np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-300))
         scaled = -hessian / np.outer(size, size)
+        if not np.isfinite(scaled).all():
+            return Climb(theta, height, False, step, far(surface, t, began))
         curved = float(np.max(np.abs(np.diag(hessian)))) > 1e-6  # far out l is flat in every direction
         eigenvalues, vectors = np.linalg.eigh(scaled)
         definite = eigenvalues[0] > 1e-10

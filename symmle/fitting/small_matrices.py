@@ -38,7 +38,10 @@ def inverse_of(h: Matrix, bend: float) -> tuple[bool, Matrix]:
     a = np.array(h)
     size = np.sqrt(np.maximum(np.abs(a.diagonal()), 1e-300))
     scale = size[:, None] * size
-    values, vectors = np.linalg.eigh(a / scale)
+    scaled = a / scale
+    if not np.isfinite(scaled).all():  # beyond what doubles hold: by each coordinate alone
+        return False, np.diag(1 / size**2).tolist()
+    values, vectors = np.linalg.eigh(scaled)
     flipped = np.maximum(np.abs(values), PIVOT)
     return bool(values[-1] < -bend), ((vectors / flipped) @ vectors.T / scale).tolist()
 
@@ -47,7 +50,8 @@ def eigenvalues_of(h: Matrix) -> NDArray[Any]:
     """The eigenvalues of H scaled to a diagonal of -1."""
     a = np.array(h)
     size = np.sqrt(np.maximum(np.abs(a.diagonal()), 1e-300))
-    return np.linalg.eigvalsh(a / (size[:, None] * size))
+    scaled = a / (size[:, None] * size)
+    return np.linalg.eigvalsh(scaled) if np.isfinite(scaled).all() else np.full(len(a), np.nan)
 
 
 def _inverse_of_definite(h: Matrix) -> Matrix | None:
