@@ -146,7 +146,8 @@ def _search(
     heights = (tried_on or sums).values_at_many(trials.points)
     order = np.argsort(np.where(np.isfinite(heights), -heights, math.inf), kind="stable")
     order = order[: int(np.count_nonzero(np.isfinite(heights)))]
-    enough = max(2, len(coordinates) * (2 if stage else 1))
+    p = len(coordinates)
+    enough = 2 if p < 3 else 2 * p if stage else p
     found: list[Ascent] = []
     reached = tried = 0
     while len(order) and reached < starts and tried < 4 * starts:
