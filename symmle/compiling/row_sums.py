@@ -202,7 +202,7 @@ class RowSums:
         if not len(which):
             return lambda point: ()
         program = self.program(which)
-        block, ahead = getattr(program.block, "__wrapped__", None), program.ahead
+        block, ahead = program.direct, program.ahead
         if block is None or len(columns[0]) > _rows_of_block(len(columns[0]), program.steps):
             return None
         arrays = (weights, *columns, *kept)
@@ -271,6 +271,9 @@ class _Program:
     ):
         w = _WEIGHT
         self.ahead: Callable[..., Any] | None = None
+        self.direct: Callable[..., Any] | None = (
+            None  # what `block` calls, where nothing is summed outside of it
+        )
         bodies = [*rows, *sums]
         if any(b.has(Sum) for b in bodies):
             self.steps = MANY_STEPS
@@ -295,6 +298,7 @@ class _Program:
         function = _compiled([w, *used, *names], results, cse=lambda _: (later, results))
         self.block = lambda *given: _cut(function(*given), cut)
         self.block.__wrapped__ = function  # type: ignore[attr-defined]
+        self.direct = function
 
     def scalars(self, theta: Sequence[Any]) -> Sequence[Any]:
         """What is computed once a call."""

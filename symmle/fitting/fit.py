@@ -134,7 +134,8 @@ def fit_derivation(
         The callback ended the fit; `.result` has the last point.
     """
     asked = (weights, fixed, start, by, threads, bounds, callback, init, restarts, labels)
-    if not any(a is not None for a in asked) and (method, missing, assignment) == ("auto", "error", "soft"):
+    plain = (method, missing, assignment, accelerate) == ("auto", "error", "soft", True)
+    if plain and all(a is None for a in asked):
         quick = fitted_from_means(plan_of(derivation), data)
         if quick is not None:
             return quick

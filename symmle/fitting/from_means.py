@@ -18,6 +18,7 @@ from sympy import Add, Expr, Interval, S, Symbol, log
 from symmle.compiling.data import table_of_column
 from symmle.compiling.kernels import CONTEXT, log1p_
 from symmle.compiling.row_sums import RowSums, over_blocks
+from symmle.errors import NotDerivedError
 from symmle.fitting.coordinates import Coordinate
 from symmle.fitting.large import LARGE
 from symmle.fitting.large_models import found_coordinates, proves_support
@@ -47,8 +48,10 @@ class FromMeans:
         self.names = [str(p) for p in plan.parameters]
         (self.column,) = plan.declaration.samples[0].all_columns
         functions = [m.summand for m in means]  # type: ignore[attr-defined]
-        sums = RowSums([], (self.column,), (), functions).keeping(range(len(functions)))
-        self.sums = sums.block.__wrapped__  # type: ignore[attr-defined]
+        program = RowSums([], (self.column,), (), functions).keeping(range(len(functions)))
+        if program.direct is None:
+            raise NotDerivedError("A function of the data holds a sum over an index.")
+        self.sums = program.direct
         # the size below which the error of a mean is not taken to go: a mean of logarithms may be 0
         self.least = [1.0 if _is_logarithm(g) else 0.0 for g in functions]
         self.proves = proves_support(self.column, plan.declaration.samples[0], functions)
@@ -79,7 +82,7 @@ class FromMeans:
                 return None
             try:
                 theta = self._theta(means, float(len(column)))
-            except (ZeroDivisionError, OverflowError, ValueError, TypeError):
+            except (ZeroDivisionError, OverflowError, ValueError, TypeError, NameError):
                 return None
         if theta is None:
             return None
@@ -218,7 +221,10 @@ def _made(plan: Plan) -> FromMeans | None:
         return None
     if support == Interval.open(0, 1) and not proves_support(column, parts[0], [m.summand for m in means]):
         return None
-    return FromMeans(plan, coordinates, means)
+    try:
+        return FromMeans(plan, coordinates, means)
+    except NotDerivedError:  # a function for which there are no numbers in doubles
+        return None
 
 
 def _expressions(plan: Plan) -> list[Expr]:

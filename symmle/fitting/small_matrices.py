@@ -47,11 +47,11 @@ def inverse_of(h: Matrix, bend: float) -> tuple[bool, Matrix]:
 
 
 def eigenvalues_of(h: Matrix) -> NDArray[Any]:
-    """The eigenvalues of H scaled to a diagonal of -1."""
+    """The eigenvalues of H scaled to a diagonal of -1; -inf and 0 where doubles do not hold it."""
     a = np.array(h)
     size = np.sqrt(np.maximum(np.abs(a.diagonal()), 1e-300))
     scaled = a / (size[:, None] * size)
-    return np.linalg.eigvalsh(scaled) if np.isfinite(scaled).all() else np.full(len(a), np.nan)
+    return np.linalg.eigvalsh(scaled) if np.isfinite(scaled).all() else np.array([-math.inf, 0.0])
 
 
 def _inverse_of_definite(h: Matrix) -> Matrix | None:

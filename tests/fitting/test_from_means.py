@@ -165,6 +165,12 @@ def test_what_is_asked_for_is_done(options: dict[str, Any]) -> None:
     assert fit(gamma(), x, **options).estimates == pytest.approx(shape_of_gamma(x), rel=1e-7)
 
 
+@pytest.mark.parametrize("options", [{"accelerate": False}, {"restarts": 3}, {"assignment": "hard"}])
+def test_what_is_for_em_alone_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="are for EM"):
+        fit(gamma(), sample(2000), **options)
+
+
 def test_a_table_and_whole_numbers_and_strides_are_read() -> None:
     x = sample(4000)
     wide = np.column_stack([x, x])[:, 0]
