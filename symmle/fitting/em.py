@@ -123,7 +123,7 @@ def solve_em(
         return Search(runner, guard, parts.weights, parts.exchange, random, *ways, kinks, bool(parts.bends))
 
     small = rows.rows <= FEW
-    few = on(rows if small else _drawn(rows, FEW, random))
+    few = on(rows if small else drawn_rows(rows, FEW, random))
     whole = few if small else on(rows, few.guard)
     _refuse_few_values(plan, parts, few.guard, rows)
     if start is not None and all(str(p) in start for p in plan.parameters):
@@ -141,7 +141,7 @@ def solve_em(
     best = best_of(plan, problem, ends, partial(on_closed_end, plan, few))
     if not small:
         best = on_all(
-            whole, [on(_drawn(rows, MANY, random), few.guard)] if rows.rows > 2 * MANY else [], best
+            whole, [on(drawn_rows(rows, MANY, random), few.guard)] if rows.rows > 2 * MANY else [], best
         )
         if best.kind not in ("maximum", "flat"):
             best = best_of(plan, problem, [best], partial(on_closed_end, plan, whole))
@@ -254,7 +254,7 @@ def coordinates_of(plan: Plan, table: Table, constants: dict[Symbol, Any]) -> li
     return found
 
 
-def _drawn(rows: BranchesOnRows, count: int, random: np.random.Generator) -> BranchesOnRows:
+def drawn_rows(rows: BranchesOnRows, count: int, random: np.random.Generator) -> BranchesOnRows:
     chosen = np.sort(random.integers(0, rows.rows, count))
     return rows.model.on(
         [c[chosen] for c in rows.columns],

@@ -17,7 +17,7 @@ from symmle.compiling.kernels import CONTEXT, row_kernel
 from symmle.errors import NoMaximumError, NotConvergedError
 from symmle.fitting.em_mstep import MStep
 from symmle.fitting.em_run import End, Runner, Trail
-from symmle.fitting.large_starts import FEW, _drawn, _search, _trials
+from symmle.fitting.large_starts import FEW, drawn_rows, ends_of_ascents, trials_at
 from symmle.fitting.plan import Plan
 from symmle.fitting.solution import Solution
 from symmle.fitting.surface_sums import LikelihoodSums, Rows, rows_of
@@ -156,11 +156,12 @@ def solve_conditional(
         begins = {"given": [start[str(p)] for p in plan.parameters]}
     else:
         random = np.random.default_rng(20)
-        few = _drawn(raw, FEW, random)
-        made: Any = _trials(coordinates, few, random)
-        trials = [list(map(float, t)) for t in getattr(made, "points", made)]
-        begins = {"scales of the data": _highest(runner, trials)}
-        found = _search(model.sums.on(few, numbers), coordinates, _trials(coordinates, few, random), 2)
+        few = drawn_rows(raw, FEW, random)
+        trials = trials_at(coordinates, few, random)
+        begins = {"scales of the data": _highest(runner, trials.points.tolist())}
+        found = ends_of_ascents(
+            model.sums.on(few, numbers), coordinates, trials_at(coordinates, few, random), 2
+        )
         if found:
             begins["search on few rows"] = list(found[0].theta)
         if start:

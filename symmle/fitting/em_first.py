@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from symmle.fitting.em_labels import Exchange
 from symmle.fitting.em_rows import IMPOSSIBLE
 from symmle.fitting.em_run import Degenerate, End, Runner, Trail
 from symmle.fitting.em_starts import features_of, starts
-from symmle.fitting.large_starts import _trials
+from symmle.fitting.large_starts import trials_at
 
 SHORT = (4, 8)  # iterations before starts are compared, fewer on the slope of a maximum that was met already
 
@@ -121,8 +120,7 @@ class Beginning:
             return middle
         rows = runner.rows
         table = [(list(rows.columns), rows.weights, rows.n)]
-        made: Any = _trials(runner.coordinates, table, np.random.default_rng(7))
-        trials = getattr(made, "points", made)
+        trials = trials_at(runner.coordinates, table, np.random.default_rng(7)).points
         found = list(middle)
         for j, own in enumerate(rows.model.own):
             places = [i for i in own if i in left]

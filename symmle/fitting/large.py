@@ -40,13 +40,13 @@ from symmle.fitting.large_starts import (
     STARTS,
     STARTS_ON_ALL,
     TRIED,
-    _are_one,
-    _drawn,
-    _first,
-    _search,
-    _trials,
     along_profiles,
+    are_one,
     compressed,
+    drawn_rows,
+    ends_of_ascents,
+    first_rows,
+    trials_at,
 )
 from symmle.fitting.plan import Plan
 from symmle.fitting.small_matrices import inverse_of, product, times
@@ -77,27 +77,28 @@ def solve_large(
     numbers = [float(constants[c]) for c in model.constants]
     rows = compressed(rows_of(table, plan.derivation.likelihood))
     random = np.random.default_rng(20)
-    few = _drawn(rows, FEW, random, moving)
-    trials = _trials(coordinates, few, random)
+    few = drawn_rows(rows, FEW, random, moving)
+    trials = trials_at(coordinates, few, random)
     full = model.on(rows, numbers)
     full.give_totals(table)
-    starts = 1 if plan.is_proved else max(STARTS, 2 * len(coordinates) if len(coordinates) > 3 else 0)
+    p = len(coordinates)
+    starts = 1 if plan.is_proved else 2 * p if p > 3 else STARTS
     close = CLOSEST if table.rows <= CHEAP else CLOSE
     left = sum(len(columns[0]) for columns, _, _ in rows)
     if model.is_separable or left <= MANY:  # a pass costs nothing, or is none
         starts = starts if starts == 1 else max(starts, STARTS_ON_ALL)
-        thin = None if model.is_separable or left <= FEW else model.on(_first(few, TRIED), numbers)
-        ends = _search(full, coordinates, trials, starts, close, thin, "all rows")
-        if starts > 1 and len(coordinates) > 2:
+        thin = None if model.is_separable or left <= FEW else model.on(first_rows(few, TRIED), numbers)
+        ends = ends_of_ascents(full, coordinates, trials, starts, close, thin, "all rows")
+        if starts > 1 and p > 2:
             ends = along_profiles(full, coordinates, ends, close)
         return _best(plan, table, constants, coordinates, ends, full)
-    thin = model.on(_first(few, TRIED), numbers)
-    found = _search(model.on(few, numbers), coordinates, trials, starts, tried_on=thin)
+    thin = model.on(first_rows(few, TRIED), numbers)
+    found = ends_of_ascents(model.on(few, numbers), coordinates, trials, starts, tried_on=thin)
     if left <= 3 * MANY:  # a subsample would save nothing
         ends = [e for s in found if (e := climb(full, coordinates, s.theta, close, stage="all rows"))]
         return _best(plan, table, constants, coordinates, ends, full)
     count = min(max(min(MANY, left // 4), left // 40), MORE)
-    subsample = model.on(_drawn(rows, count, random, moving), numbers)
+    subsample = model.on(drawn_rows(rows, count, random, moving), numbers)
     ends = []
     for start in found:
         middle = climb(subsample, coordinates, start.theta, FAIR, stage="subsample")
@@ -123,7 +124,7 @@ def _best(
     ends = sorted((e for e in ends if math.isfinite(e.height)), key=lambda e: -e.height)
     distinct: list[Ascent] = []
     for end in ends:
-        if not any(_are_one(coordinates, end, other, full.n) for other in distinct):
+        if not any(are_one(coordinates, end, other, full.n) for other in distinct):
             distinct.append(end)
     solution = _solution(plan, table, constants, coordinates, distinct[0] if distinct else None, full)
     if solution is not None:

@@ -64,7 +64,7 @@ def _counted(values: Array, weights: Array | None, n: float) -> tuple[list[Array
     return [values], weights, n
 
 
-def _drawn(rows: Rows, count: int, random: np.random.Generator, ends: bool = False) -> Rows:
+def drawn_rows(rows: Rows, count: int, random: np.random.Generator, ends: bool = False) -> Rows:
     """Rows drawn at random; with `ends` the least and the greatest of each column among them."""
     found: Rows = []
     for columns, weights, n in rows:
@@ -80,7 +80,7 @@ def _drawn(rows: Rows, count: int, random: np.random.Generator, ends: bool = Fal
     return found
 
 
-def _first(rows: Rows, count: int) -> Rows:
+def first_rows(rows: Rows, count: int) -> Rows:
     """The first rows of what was drawn."""
     return [
         ([c[:count] for c in columns], None if w is None else w[:count], float(min(len(columns[0]), count)))
@@ -96,7 +96,7 @@ class Trials:
     places: Array
 
 
-def _trials(coordinates: Sequence[Coordinate], rows: Rows, random: np.random.Generator) -> Trials:
+def trials_at(coordinates: Sequence[Coordinate], rows: Rows, random: np.random.Generator) -> Trials:
     """Points to start from: each parameter at magnitudes that the data suggest, in random combinations."""
     places, sizes = [0.0], [1.0, 0.3, 3.0, 0.1, 10.0]
     for columns, _, _ in rows:
@@ -133,7 +133,7 @@ def _trials(coordinates: Sequence[Coordinate], rows: Rows, random: np.random.Gen
     return Trials(points, np.stack(picked, axis=1) / (np.array(sizes_of) - 1.0))
 
 
-def _search(
+def ends_of_ascents(
     sums: SumsOnRows,
     coordinates: Sequence[Coordinate],
     trials: Trials,
@@ -161,7 +161,7 @@ def _search(
         if end is None:
             continue
         reached += 1
-        if any(end is other or _are_one(coordinates, end, other, sums.n) for other in found):
+        if any(end is other or are_one(coordinates, end, other, sums.n) for other in found):
             if reached >= enough and len(found) == 1:  # from afar to the same end
                 break
             continue
@@ -196,7 +196,7 @@ def along_profiles(
             else:
                 continue
             end = climb(sums, coordinates, there.theta, close, stage="all rows", known=ends)
-            if end is not None and not any(end is e or _are_one(coordinates, end, e, sums.n) for e in ends):
+            if end is not None and not any(end is e or are_one(coordinates, end, e, sums.n) for e in ends):
                 ends.append(end)
     return sorted(ends, key=lambda e: -e.height)
 
@@ -206,7 +206,7 @@ def _is_by(coordinates: Sequence[Coordinate], end: Ascent, trial: Array) -> bool
     return _distance(coordinates, end, trial.tolist()) < BY
 
 
-def _are_one(coordinates: Sequence[Coordinate], one: Ascent, other: Ascent, n: float) -> bool:
+def are_one(coordinates: Sequence[Coordinate], one: Ascent, other: Ascent, n: float) -> bool:
     """Whether two ends on n rows lie within what separates an end from its maximum, by the curvature there."""
     return _distance(coordinates, one, other.theta) < min(TOGETHER, APART / math.sqrt(max(n, 1.0)))
 
@@ -219,4 +219,13 @@ def _distance(coordinates: Sequence[Coordinate], end: Ascent, theta: Sequence[fl
         return math.inf
 
 
-__all__ = ["compressed"]
+__all__ = [
+    "Trials",
+    "along_profiles",
+    "are_one",
+    "compressed",
+    "drawn_rows",
+    "ends_of_ascents",
+    "first_rows",
+    "trials_at",
+]
